@@ -26,16 +26,15 @@ LAYERS = {
     "delivery/": ["errors.py", "http/", "sources/", "flow/", "observe.py"],
     "__init__.py": ["errors.py", "http/", "sources/", "flow/", "observe.py", "delivery/"],
     "testing/": ["sluicegate", "errors.py", "http/", "sources/", "flow/", "observe.py", "delivery/"],
-    # The library's first user: public modules only.
-    "gateway/": ["sluicegate", "errors.py", "observe.py", "delivery/openapi.py"],
-    "gateway/demo": ["gateway/", "sluicegate", "errors.py", "observe.py", "delivery/openapi.py", "testing/"],
+    # The library's first user: the public names, and what HTTP means.
+    "gateway/": ["sluicegate", "errors.py", "http/", "observe.py", "delivery/openapi.py"],
     "cli.py": ["sluicegate", "errors.py", "gateway/"],
 }
 
 # The only places that may import each dependency. One that is not named here has no place at all.
 DEPENDENCIES = {
     "aiobotocore": ["sources/aiobotocore.py"],
-    "aiohttp": ["sources/http.py", "gateway/demo"],
+    "aiohttp": ["sources/http.py"],
     "anyio": ["sources/", "flow/", "delivery/", "testing/", "gateway/"],
     "botocore": ["sources/botocore.py", "sources/aiobotocore.py", "sources/aws.py"],
     "click": ["cli.py", "gateway/"],
@@ -49,7 +48,7 @@ DEPENDENCIES = {
     "urllib3": ["sources/botocore.py", "sources/aws.py"],
     "uvicorn": ["cli.py", "gateway/"],
     "uvloop": ["cli.py", "gateway/"],
-    "yarl": ["sources/http.py", "gateway/demo"],
+    "yarl": ["sources/http.py"],
 }
 
 # What decides and never does: no waiting, no clock, no log, no chance, no input or output.
@@ -200,15 +199,12 @@ SAMPLE = {
             "testing/__init__.py", "import sluicegate.gateway.app", "gateway/app.py", id="testing-of-gateway"
         ),
         pytest.param(
-            "gateway/app.py", "from sluicegate.http import ranges", "http/ranges.py", id="private-in-gateway"
+            "gateway/app.py", "import sluicegate.delivery.pump", "delivery/pump.py", id="private-in-gateway"
         ),
         pytest.param(
             "gateway/app.py", "import sluicegate.testing", "testing/__init__.py", id="testing-in-gateway"
         ),
         pytest.param("gateway/app.py", "from .. import cli", "cli.py", id="command-line-in-gateway"),
-        pytest.param(
-            "gateway/demo.py", "from sluicegate.http import ranges", "http/ranges.py", id="private-in-demo"
-        ),
     ],
 )
 def test_forbidden_import_is_caught(path: str, source: str, expected: str) -> None:
@@ -241,9 +237,7 @@ def test_impure_act_is_caught(path: str, source: str, expected: str) -> None:
         pytest.param(
             "gateway/app.py", "from sluicegate import ObjectResponse\nfrom . import demo", id="gateway"
         ),
-        pytest.param(
-            "gateway/demo.py", "import aiohttp\nfrom sluicegate.testing import MemorySource", id="demo"
-        ),
+        pytest.param("gateway/app.py", "from sluicegate.http import ranges", id="meaning-in-gateway"),
         pytest.param("cli.py", "import click\nfrom sluicegate.gateway.app import app", id="command-line"),
     ],
 )

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from .process import ServerFailed, answers, free_port, running
 
-ServerName = Literal["uvicorn", "granian"]
-SERVER_NAMES: tuple[ServerName, ...] = ("uvicorn", "granian")
+ServerName = Literal["uvicorn", "uvicorn-plain", "granian"]
+SERVER_NAMES: tuple[ServerName, ...] = ("uvicorn", "uvicorn-plain", "granian")
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
@@ -23,6 +23,11 @@ GRACE_SECONDS = 1
 _COMMANDS: dict[ServerName, list[str]] = {
     "uvicorn": [
         *("uvicorn", "--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools"),
+        *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", str(GRACE_SECONDS)),
+    ],
+    # What `pip install uvicorn` gives, without its faster extras.
+    "uvicorn-plain": [
+        *("uvicorn", "--host", "127.0.0.1", "--loop", "asyncio", "--http", "h11"),
         *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", str(GRACE_SECONDS)),
     ],
     "granian": [
