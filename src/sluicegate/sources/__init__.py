@@ -1,0 +1,1 @@
+"""Where objects live: one file a kind, all passing the contract of `sluicegate.testing`."""

@@ -1,0 +1,60 @@
+"""From an address to a source. Imports a client library only when a source of its kind is wanted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sluicegate.sources.base import Source
+from sluicegate.sources.options import (
+    DEFAULT_HTTP_OPTIONS,
+    DEFAULT_OPTIONS,
+    BadOptions,
+    HttpOptions,
+    StoreOptions,
+)
+
+Client = Literal["obstore", "aiobotocore", "botocore"]
+
+
+def open_store(url: str, options: StoreOptions = DEFAULT_OPTIONS, *, client: Client = "obstore") -> Source:
+    """A source on an object store, to be entered with `async with` in the application's lifespan.
+
+    `url` is `s3://bucket`, `gs://bucket`, `az://container` (each with an optional prefix),
+    `file:///folder` or `memory://`; `client` is the library that reads `s3://`, and an extra of the same
+    name installs it. Raises `BadOptions` for what cannot be used.
+    """
+    match client:
+        case "obstore":
+            from sluicegate.sources.object_store import ObjectStore  # noqa: PLC0415
+
+            return ObjectStore(url, options)
+        case "aiobotocore":
+            try:
+                from sluicegate.sources.aiobotocore import AiobotocoreSource  # noqa: PLC0415
+            except ImportError as exc:
+                raise _missing(client) from exc
+            return AiobotocoreSource(url, options)
+        case "botocore":
+            try:
+                from sluicegate.sources.botocore import BotocoreSource  # noqa: PLC0415
+            except ImportError as exc:
+                raise _missing(client) from exc
+            return BotocoreSource(url, options)
+        case _:
+            raise BadOptions(f'client is "obstore", "aiobotocore" or "botocore", got {client!r}')
+
+
+def open_http(base_url: str, options: HttpOptions = DEFAULT_HTTP_OPTIONS) -> Source:
+    """A source on an HTTP API, to be entered with `async with` in the application's lifespan.
+
+    A key is a path below `base_url`. Needs the `aiohttp` extra. Raises `BadOptions` for what cannot be used.
+    """
+    try:
+        from sluicegate.sources.http import HttpSource  # noqa: PLC0415
+    except ImportError as exc:
+        raise _missing("aiohttp") from exc
+    return HttpSource(base_url, options)
+
+
+def _missing(extra: str) -> BadOptions:
+    return BadOptions(f"{extra} is not installed: pip install 'sluicegate[{extra}]'")

@@ -1,0 +1,148 @@
+"""How to reach a store: its location, and the options that every client understands alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from sluicegate.errors import SluicegateError
+
+Scheme = Literal["s3", "gs", "az", "file", "memory"]
+SCHEMES: Final[tuple[Scheme, ...]] = ("s3", "gs", "az", "file", "memory")
+
+
+class BadOptions(SluicegateError, ValueError):
+    """A location or an option that cannot be used; the message says what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a store is: `bucket` is the bucket or container, or the folder for `file://`.
+
+    `prefix` stands before every key, and ends in `/` unless it is empty.
+    """
+
+    scheme: Scheme
+    bucket: str
+    prefix: str = ""
+
+    def key(self, key: str) -> str:
+        """The key inside the bucket."""
+        return self.prefix + key
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def parse_location(url: str) -> Location:
+    """The location that a URL names: `s3://bucket/prefix`, `file:///folder`, `memory://` ...
+
+    Raises `BadOptions` for anything else.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise BadOptions(f"{url!r} is no URL: {exc}") from exc
+    match parts.scheme:
+        case "file":
+            if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+                raise BadOptions(
+                    f"{url!r} must name an absolute folder, with '?' and '#' as %3F and %23: file:///srv/files"
+                )
+            return Location("file", unquote(parts.path))
+        case "memory":
+            return Location("memory", "")
+        case "s3" | "gs" | "az":
+            if "@" in parts.netloc:
+                raise BadOptions(f"{parts.scheme}://...@...: credentials are options, and no part of the URL")
+            if not parts.netloc or parts.query or parts.fragment:
+                raise BadOptions(
+                    f"{url!r} must name a bucket: {parts.scheme}://bucket or {parts.scheme}://bucket/prefix"
+                )
+            prefix = parts.path.strip("/")
+            return Location(parts.scheme, parts.netloc, f"{prefix}/" if prefix else "")
+        case _:
+            allowed = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+            raise BadOptions(f"{url!r} has no scheme that is known here: {allowed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """Options of a store. What is `None` comes from the provider's usual environment or its default.
+
+    Credentials: with `access_key_id` and `secret_access_key` (and `session_token`) those; with `profile`
+    that profile of the shared AWS files (needs the `botocore` extra); with `anonymous` none; otherwise the
+    usual chain of the provider: environment, profile, web identity, container, instance.
+
+    `tls_verify` is true, false, or the path of a file of CA certificates (PEM). Times are in seconds:
+    `connect_timeout` to connect, `read_timeout` without any progress. No limit is on the whole of a body.
+    `attempts` is how often a request that failed before its first byte is made in all.
+    """
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    profile: str | None = None
+    anonymous: bool = False
+    addressing: Literal["path", "virtual"] = "path"
+    tls_verify: bool | str = True
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    attempts: int = 3
+    max_connections: int = 256
+    account_name: str | None = None
+    account_key: str | None = field(default=None, repr=False)
+    sas_token: str | None = field(default=None, repr=False)
+    service_account_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise BadOptions("access_key_id and secret_access_key belong together: give both or neither")
+        if self.session_token is not None and self.access_key_id is None:
+            raise BadOptions("session_token needs access_key_id and secret_access_key beside it")
+        if self.anonymous and (self.access_key_id or self.profile):
+            raise BadOptions("anonymous excludes access_key_id and profile")
+        if self.addressing not in ("path", "virtual"):
+            raise BadOptions(f'addressing is "path" or "virtual", got {self.addressing!r}')
+        _check_limits(self)
+        if self.attempts < 1:
+            raise BadOptions(f"attempts is at least 1, got {self.attempts!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """How to reach an HTTP API. Times are in seconds, and limit progress, never a whole body.
+
+    `headers` go out with every request (an API key, say). `tls_verify` is true, false, or the path of a
+    file of CA certificates (PEM). With `encoded_keys` a key is what follows the base address on the wire,
+    percent-encoded and with its query, if any; without, it is text, and encoded by the source.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tls_verify: bool | str = True
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    max_connections: int = 256
+    encoded_keys: bool = False
+
+    def __post_init__(self) -> None:
+        _check_limits(self)
+
+
+def _check_limits(options: StoreOptions | HttpOptions) -> None:
+    for name, seconds in (
+        ("connect_timeout", options.connect_timeout),
+        ("read_timeout", options.read_timeout),
+    ):
+        if not 0 < seconds < 86400:
+            raise BadOptions(f"{name} is in seconds, above 0 and below a day, got {seconds!r}")
+    if options.max_connections < 1:
+        raise BadOptions(f"max_connections is at least 1, got {options.max_connections!r}")
+
+
+DEFAULT_OPTIONS: Final = StoreOptions()
+DEFAULT_HTTP_OPTIONS: Final = HttpOptions()
