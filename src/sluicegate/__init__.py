@@ -1,0 +1,29 @@
+"""Stream objects from object storage, or from another service, through your own Python API."""
+
+from sluicegate.delivery.openapi import object_responses
+from sluicegate.delivery.responses import ObjectResponse, StreamResponse, object_route
+from sluicegate.errors import SluicegateError, SourceError
+from sluicegate.sources.base import Body, Found, OpenOutcome, OpenRequest, Source
+from sluicegate.sources.opening import open_http, open_store
+from sluicegate.sources.options import HttpOptions, StoreOptions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Body",
+    "Found",
+    "HttpOptions",
+    "ObjectResponse",
+    "OpenOutcome",
+    "OpenRequest",
+    "SluicegateError",
+    "Source",
+    "SourceError",
+    "StoreOptions",
+    "StreamResponse",
+    "__version__",
+    "object_responses",
+    "object_route",
+    "open_http",
+    "open_store",
+]

@@ -1,0 +1,1 @@
+"""Out to the client: the responses, and the pump that sends them."""

@@ -1,0 +1,256 @@
+"""Which body a content stands for: an iterable, a file, or what one of the usual client libraries returned.
+
+Client libraries are recognised without being imported: an object of theirs exists only if they are.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from sluicegate.delivery.bodies import CHARSET, AsyncIteratorBody, ContentBody, iterable_body, to_bytes
+from sluicegate.http.fields import Fields
+from sluicegate.http.metadata import Metadata
+from sluicegate.http.validators import format_date
+from sluicegate.sources.base import Body
+from sluicegate.sources.headers import describe
+
+FILE_READ_SIZE: Final = 256 * 1024
+"""Bytes in one read of a file, and in one chunk of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A body, and what is known of it: its exact length in bytes, and fields that describe it.
+
+    `part` says that these are not all bytes of the object that the fields describe.
+    """
+
+    body: Body
+    length: int | None = None
+    fields: Fields = ()
+    part: bool = False
+
+
+def recognise(content: object, charset: str = CHARSET) -> Recognised:
+    """The body that `content` stands for. The body owns it, and closes it.
+
+    Bytes-like objects, `str`, asynchronous and synchronous iterables of them, binary files, and the
+    responses and bodies of obstore, aiobotocore, botocore, aiohttp and httpx. `charset` is for `str`. Raises
+    `TypeError` for anything else.
+    """
+    if type(content).__name__ == "GetResult" and hasattr(content, "stream"):
+        return _from_obstore(content)
+    for module, name, adapt in _LIBRARIES:
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(content, kind):
+            return adapt(content)
+    match content:
+        case str():
+            return _from_bytes(content.encode(charset))
+        case _ if callable(getattr(content, "read", None)) and not isinstance(content, io.TextIOBase):
+            return _from_file(content)
+        case AsyncIterable():
+            return Recognised(AsyncIteratorBody(content, charset=charset))
+        case _ if _is_buffer(content):
+            return _from_bytes(to_bytes(content))
+        case Iterable():
+            return Recognised(iterable_body(content, charset=charset))
+        case _:
+            raise TypeError(
+                f"cannot stream {type(content).__name__!r}: give bytes, an iterable or asynchronous iterable "
+                "of bytes, a binary file, or a response of obstore, botocore, aiobotocore, aiohttp or httpx"
+            )
+
+
+def _is_buffer(content: object) -> bool:
+    try:
+        memoryview(content).release()  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return True
+
+
+def _from_bytes(content: bytes) -> Recognised:
+    return Recognised(ContentBody(content), len(content))
+
+
+# Files.
+
+
+def _from_file(file: Any) -> Recognised:
+    close = getattr(file, "aclose", None) or getattr(file, "close", None)
+    if inspect.iscoroutinefunction(file.read):
+        return Recognised(AsyncIteratorBody(_read_async(file), close))
+    length = _file_length(file)
+    return Recognised(iterable_body(_read(file, length), close), length)
+
+
+def _read(file: Any, length: int | None) -> Iterator[bytes]:
+    # read1 hands over what a pipe or a socket has, where read waits for all that was asked for.
+    read = getattr(file, "read1", file.read)
+    # A file that grows meanwhile is sent up to the length that it had: more would be another answer.
+    left = sys.maxsize if length is None else length
+    while left and (chunk := read(min(left, FILE_READ_SIZE))):
+        left -= len(chunk)
+        yield chunk
+
+
+async def _read_async(file: Any) -> AsyncIterator[bytes]:
+    while chunk := await file.read(FILE_READ_SIZE):
+        yield chunk
+
+
+def _file_length(file: Any) -> int | None:
+    """Bytes from the file's position to its end, if they are known."""
+    try:
+        if isinstance(file, io.BytesIO):
+            return max(0, file.getbuffer().nbytes - file.tell())
+        # Others than the files of `open` have a descriptor of other bytes than they read (`gzip.open`), or
+        # change when they are asked for it (`SpooledTemporaryFile`).
+        raw = getattr(file, "raw", file)
+        if not isinstance(raw, io.FileIO):
+            return None
+        status = os.fstat(raw.fileno())
+        # Files of the kernel say that they have no bytes, and have some.
+        if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+            return None
+        return max(0, status.st_size - int(file.tell()))
+    except (OSError, ValueError):
+        return None
+
+
+# What client libraries return.
+
+
+def _fields(metadata: Metadata) -> Fields:
+    described = (
+        ("content-type", metadata.content_type),
+        ("content-encoding", metadata.content_encoding),
+        ("etag", None if metadata.etag is None else str(metadata.etag)),
+        ("last-modified", None if metadata.last_modified is None else format_date(metadata.last_modified)),
+    )
+    return tuple((name, value) for name, value in described if value is not None)
+
+
+def _described(body: Body, headers: Mapping[str, str]) -> Recognised:
+    """A body with the response header fields that came with it."""
+    fields = {name.lower(): value for name, value in headers.items()}
+    metadata, place = describe(fields, ranges=False)
+    length = fields.get("content-length", "")
+    return Recognised(
+        body,
+        int(length) if length.isascii() and length.isdigit() else None,
+        _fields(metadata),
+        part=place is not None and place.span is not None and place.span.length != place.size,
+    )
+
+
+def _decoded(described: Recognised) -> Recognised:
+    """The same of a body that its library decodes: length, coding and validators are of other bytes."""
+    kept = tuple(field for field in described.fields if field[0] == "content-type")
+    return replace(described, length=None, fields=kept)
+
+
+def _after(described: Recognised, read: int) -> Recognised:
+    """The same of a body of which `read` bytes are gone already."""
+    if not read:
+        return described
+    length = None if described.length is None else max(0, described.length - read)
+    return replace(described, length=length, part=True)
+
+
+def _from_obstore(result: Any) -> Recognised:
+    from sluicegate.sources.object_store import StreamBody, describe_result  # noqa: PLC0415
+
+    start, stop = result.range
+    path = result.meta["path"]
+    metadata = describe_result(result, path)
+    part = stop - start != metadata.size
+    return Recognised(StreamBody(result, path), stop - start, _fields(metadata), part)
+
+
+def _from_botocore(stream: Any) -> Recognised:
+    from sluicegate.sources.botocore import stream_body  # noqa: PLC0415
+
+    headers = getattr(stream._raw_stream, "headers", None) or {}
+    described = _described(stream_body(stream, "the body"), headers)
+    length = getattr(stream, "_content_length", None)
+    known = described if length is None else replace(described, length=int(length))
+    return _after(known, stream.tell())
+
+
+def _from_aiobotocore(stream: Any) -> Recognised:
+    from sluicegate.sources.aiobotocore import raw_response  # noqa: PLC0415
+    from sluicegate.sources.http import AiohttpBody  # noqa: PLC0415
+
+    response = raw_response(stream)
+    return _after(_described(AiohttpBody(response, "the body"), response.headers), stream.tell())
+
+
+def _from_aiobotocore_httpx(stream: Any) -> Recognised:
+    body = AsyncIteratorBody(_read_async(stream), stream.aclose)
+    return _after(_described(body, stream.raw_stream.headers), stream.tell())
+
+
+def _from_aiohttp(response: Any) -> Recognised:
+    from sluicegate.sources.http import AiohttpBody  # noqa: PLC0415
+
+    described = _described(AiohttpBody(response, str(response.url)), response.headers)
+    return _decoded(described) if _aiohttp_decodes(response) else described
+
+
+def _aiohttp_decodes(response: Any) -> bool:
+    """Whether aiohttp undoes the coding of this body."""
+    with suppress(AttributeError):
+        return response.content.total_compressed_bytes is not None
+    # Older versions tell only through the session, which lets go of a response that has arrived whole.
+    session = getattr(response, "_session", None)
+    return "content-encoding" in response.headers and (session is None or bool(session.auto_decompress))
+
+
+def _from_stream_reader(reader: Any) -> Recognised:
+    return Recognised(AsyncIteratorBody(reader.iter_any()))
+
+
+def _from_httpx(response: Any) -> Recognised:
+    if response.is_stream_consumed:
+        content = response.content
+        described = _decoded(_described(ContentBody(content), response.headers))
+        return replace(described, length=len(content))
+    if isinstance(response.stream, AsyncIterable):
+        return _described(AsyncIteratorBody(response.aiter_raw(), response.aclose), response.headers)
+    interrupt = partial(_interrupt_httpx, response)
+    return _described(iterable_body(response.iter_raw(), response.close, interrupt), response.headers)
+
+
+def _interrupt_httpx(response: Any) -> None:
+    """Wake a thread that is blocked in a read of a synchronous response."""
+    # An HTTP/2 connection is not this response's alone, and a closed response has given it back.
+    if response.is_closed or response.http_version not in ("HTTP/1.0", "HTTP/1.1"):
+        return
+    stream = response.extensions.get("network_stream")
+    connection = None if stream is None else stream.get_extra_info("socket")
+    if connection is not None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+_LIBRARIES: Final[tuple[tuple[str, str, Callable[[Any], Recognised]], ...]] = (
+    # aiobotocore's bodies are botocore bodies too, so they stand above them.
+    ("aiobotocore.response", "HttpxStreamingBody", _from_aiobotocore_httpx),
+    ("aiobotocore.response", "StreamingBody", _from_aiobotocore),
+    ("botocore.response", "StreamingBody", _from_botocore),
+    ("aiohttp", "ClientResponse", _from_aiohttp),
+    ("aiohttp", "StreamReader", _from_stream_reader),
+    ("httpx", "Response", _from_httpx),
+)

@@ -1,0 +1,1 @@
+"""What happens to a body on its way from a source to the client."""
