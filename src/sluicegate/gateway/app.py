@@ -1,0 +1,214 @@
+"""The gateway as an ASGI application: a configuration's routes, its documents, and its health."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sluicegate import (
+    HttpOptions,
+    ObjectResponse,
+    SluicegateError,
+    Source,
+    StoreOptions,
+    __version__,
+    open_http,
+    open_store,
+)
+from sluicegate.errors import MethodNotAllowed
+from sluicegate.http.exchange import accepted_request_id, answer_problem
+from sluicegate.http.fields import is_valid_host
+
+from .config import Config, RouteConfig, StoreConfig, UpstreamConfig, load_config
+from .documents import documents
+from .routes import BadParameter, BadPath, Match, NoMatch, Router, canonical_segments
+
+CONFIG_VARIABLE: Final = "SLUICEGATE_CONFIG"
+"""Names the configuration file for worker processes, which make their application themselves."""
+
+LONGEST_SHOWN: Final = 100
+"""Characters of a bad parameter that its answer repeats."""
+
+ALLOW: Final[Mapping[str, str]] = {"allow": ", ".join(MethodNotAllowed.allowed)}
+
+NO_FIELDS: Final[Mapping[str, str]] = {}
+
+
+class CannotOpen(SluicegateError):
+    """A store or an upstream could not be opened when the gateway started; the message says which."""
+
+
+def from_environment() -> Gateway:
+    """The application for the file that `SLUICEGATE_CONFIG` names; raises `ConfigError`."""
+    return Gateway(load_config(Path(os.environ[CONFIG_VARIABLE]), os.environ))
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A configured route, and the source that its target lives in."""
+
+    config: RouteConfig
+    source: Source
+    denied_status: int
+
+    def response(self, params: Mapping[str, str]) -> ObjectResponse:
+        """The response for a request's values; raises `BadPath` if they lead to a dot segment."""
+        config = self.config
+        if isinstance(config.target, UpstreamConfig):
+            key = config.target.template.render(params)
+        else:
+            _, key = config.target.render(params)
+        return ObjectResponse(
+            self.source,
+            key,
+            filename=config.filename,
+            disposition=config.disposition,
+            media_type=config.media_type,
+            cache_control=config.cache_control,
+            headers=dict(config.headers),
+            denied_status=self.denied_status,
+        )
+
+
+class Gateway:
+    """An ASGI application. Its sources are opened when the server starts it, and closed when it stops."""
+
+    def __init__(self, config: Config) -> None:
+        self._stores = {name: _open_store(store) for name, store in config.stores.items()}
+        upstreams: dict[UpstreamConfig, Source] = {}
+        self._routes = tuple(
+            _Route(route, self._source(route, upstreams), config.gateway.denied_status)
+            for route in config.routes
+        )
+        self._sources = (
+            *((f"store {name!r}", source) for name, source in self._stores.items()),
+            *((f"upstream {target.template.base_url}", source) for target, source in upstreams.items()),
+        )
+        self._router = Router(route.path for route in config.routes)
+        self._ready = False
+        fixed: dict[str, ASGIApp] = {
+            "/healthz": _text("ok"),
+            "/readyz": self._readiness,
+            **(documents(config, __version__) if config.gateway.openapi else {}),
+        }
+        self._fixed = {canonical_segments(path.encode()): app for path, app in fixed.items()}
+
+    def _source(self, route: RouteConfig, upstreams: dict[UpstreamConfig, Source]) -> Source:
+        if isinstance(route.target, UpstreamConfig):
+            return upstreams.setdefault(route.target, _open_upstream(route.target))
+        return self._stores[route.target.store]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of the server's, or its lifespan."""
+        if scope["type"] == "http":
+            await self._choose(scope)(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    def _choose(self, scope: Scope) -> ASGIApp:
+        """The response to a request. Nothing is asked of a source yet."""
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if not is_valid_host(hosts, scope["http_version"]):
+            return _problem(scope, 400, "Bad request", "exactly one valid Host header field is needed")
+        path = _raw_path(scope)
+        try:
+            fixed = self._fixed.get(canonical_segments(path))
+            if fixed is not None:
+                return fixed if scope["method"] in ("GET", "HEAD") else _other_method(scope)
+            match self._router.match(path):
+                case Match(index, params):
+                    return self._routes[index].response(params)
+                case BadParameter(name, found, allowed):
+                    detail = f"{name}: found {found[:LONGEST_SHOWN]!r}; expected {allowed}"
+                    return _problem(scope, 422, "Bad parameter", detail)
+                case NoMatch():
+                    return _problem(scope, 404, "Not found", "no route has this path")
+        except BadPath as exc:
+            return _problem(scope, 400, "Bad path", str(exc))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with AsyncExitStack() as stack:
+                for what, source in self._sources:
+                    await _enter(stack, what, source)
+                self._ready = True
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+                self._ready = False
+        except CannotOpen as exc:
+            # Said when the others are closed again: a server may end at once when it hears it.
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _readiness(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = _text("ready") if self._ready else _problem(scope, 503, "Not ready", None)
+        await answer(scope, receive, send)
+
+
+async def _enter(stack: AsyncExitStack, what: str, source: Source) -> None:
+    try:
+        await stack.enter_async_context(source)
+    except SluicegateError as exc:
+        raise CannotOpen(f"cannot open {what}: {exc}") from exc
+
+
+def _open_store(store: StoreConfig) -> Source:
+    options = asdict(store)
+    url, client = options.pop("url"), options.pop("client")
+    del options["name"]
+    return open_store(url, StoreOptions(**options), client=client)
+
+
+def _open_upstream(upstream: UpstreamConfig) -> Source:
+    options = HttpOptions(
+        headers=dict(upstream.request_headers),
+        tls_verify=upstream.tls_verify,
+        connect_timeout=upstream.connect_timeout,
+        read_timeout=upstream.read_timeout,
+        encoded_keys=True,
+    )
+    return open_http(upstream.template.base_url, options)
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """The path as the client sent it, below the place where the gateway is mounted."""
+    path: bytes = scope["raw_path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root.encode()) or b"/"
+
+
+def _text(content: str) -> ASGIApp:
+    return Response(content, media_type="text/plain", headers={"cache-control": "no-store"})
+
+
+def _other_method(scope: Scope) -> ASGIApp:
+    if scope["method"] == "OPTIONS":
+        return Response(status_code=204, headers=ALLOW)
+    return _problem(scope, 405, "Method not allowed", None, ALLOW)
+
+
+def _problem(
+    scope: Scope,
+    status: int,
+    title: str,
+    detail: str | None,
+    fields: Mapping[str, str] = NO_FIELDS,
+) -> ASGIApp:
+    given = next(
+        (value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None
+    )
+    request_id = accepted_request_id(given) or secrets.token_hex(8)
+    problem = answer_problem(status, title, request_id, detail=detail)
+    return Response(problem.content, problem.head.status, {**dict(problem.head.fields), **fields})

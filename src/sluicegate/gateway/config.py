@@ -1,0 +1,90 @@
+"""Configurations: from a TOML text to checked values, or to every mistake in it at once."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from .config_environment import expand_table
+from .config_errors import ConfigError, Mistake, Report
+from .config_lines import KeyLines
+from .config_model import FileTable, GatewayTable, read_tables
+from .config_routes import DOCUMENT_PATHS, HEALTH_PATHS, RouteContext, build_routes
+from .config_stores import build_store
+from .config_values import Config, GatewayConfig, RouteConfig, StoreConfig, UpstreamConfig
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "GatewayConfig",
+    "Mistake",
+    "RouteConfig",
+    "StoreConfig",
+    "UpstreamConfig",
+    "load_config",
+    "parse_config",
+]
+
+_SYNTAX_PLACE = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
+
+
+def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read and check the file at `path`; raises `ConfigError` with every mistake."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as exc:
+        found = exc.strerror or type(exc).__name__
+        raise ConfigError(str(path), [Mistake(None, "", found, "a file that can be read")]) from exc
+    except UnicodeDecodeError as exc:
+        found = f"a byte that is not UTF-8 at offset {exc.start}"
+        raise ConfigError(str(path), [Mistake(None, "", found, "TOML, which is UTF-8")]) from exc
+    return parse_config(text, environ, name=str(path))
+
+
+def parse_config(text: str, environ: Mapping[str, str], *, name: str = "sluicegate.toml") -> Config:
+    """Check a TOML text; raises `ConfigError` with every mistake in it.
+
+    `environ` answers `${NAME}`. `name` is the file's path for messages, and relative files and folders in the
+    text are looked for beside it.
+    """
+    document = _parse(text, name)
+    report = Report(KeyLines(text))
+    tables = read_tables(expand_table(document, environ, report), report)
+    config = _build(tables, document, Path(name).parent, report)
+    if report.mistakes:
+        raise ConfigError(name, report.mistakes)
+    return config
+
+
+def _parse(text: str, name: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as exc:
+        mistake = _syntax_mistake(str(exc), text)
+    # Raised out here: the parser's own exception says no more.
+    raise ConfigError(name, [mistake])
+
+
+def _syntax_mistake(message: str, text: str) -> Mistake:
+    place = _SYNTAX_PLACE.search(message)
+    reason = f"a TOML syntax error: {message[: place.start()] if place else message}"
+    if place is None or place[1] is None:
+        return Mistake(text.count("\n") + 1 if place else None, "", reason, "valid TOML 1.0")
+    return Mistake(int(place[1]), "", reason, "valid TOML 1.0", int(place[2]))
+
+
+def _build(tables: FileTable, document: Mapping[str, object], base: Path, report: Report) -> Config:
+    stores = {name: build_store(name, table, base, report) for name, table in tables.stores.items()}
+    if not tables.routes and not report.has(("routes",)):
+        report.add(("routes",), "nothing", "at least one [[routes]] table")
+    gateway = _gateway(tables.gateway)
+    reserved = frozenset(HEALTH_PATHS + (DOCUMENT_PATHS if gateway.openapi else ()))
+    written = document.get("stores")
+    names = frozenset(written if isinstance(written, dict) else ())
+    routes = build_routes(tables.routes, RouteContext(names, reserved, base, report))
+    sound = {name: store for name, store in stores.items() if store is not None}
+    return Config(stores=sound, routes=routes, gateway=gateway)
+
+
+def _gateway(table: GatewayTable) -> GatewayConfig:
+    return GatewayConfig(**table.model_dump(exclude_none=True))

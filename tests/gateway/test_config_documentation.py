@@ -1,0 +1,34 @@
+"""`docs/configuration.md` is true: its examples work, its mistakes are the real ones, no key is missing."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sluicegate.gateway.config import ConfigError, parse_config
+from sluicegate.gateway.config_model import GatewayTable, RouteTable, StoreTable
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+*EXAMPLES, MISTAKEN = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+ENVIRON = dict.fromkeys(("MINIO_KEY", "MINIO_SECRET", "BACKUP_SAS", "REPORTS_TOKEN"), "x")
+
+
+def test_examples_are_configurations(tmp_path: Path) -> None:
+    (tmp_path / "certificates").mkdir()
+    (tmp_path / "certificates" / "internal.pem").touch()
+    routes = [len(parse_config(text, ENVIRON, name=f"{tmp_path}/a.toml").routes) for text in EXAMPLES]
+    assert routes == [3, 1, 1]
+
+
+def test_mistakes_are_the_real_ones() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(MISTAKEN, {})
+    (output,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    assert f"{caught.value}\n{len(caught.value.mistakes)} mistakes\n" == output
+
+
+@pytest.mark.parametrize(
+    "key", sorted({*StoreTable.model_fields, *RouteTable.model_fields, *GatewayTable.model_fields})
+)
+def test_every_key_has_a_row(key: str) -> None:
+    assert f"\n| `{key}` | " in PAGE
