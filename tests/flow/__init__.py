@@ -1,0 +1,1 @@
+"""Tests of what happens between a request and its source."""

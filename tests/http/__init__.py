@@ -1,0 +1,1 @@
+"""Tests of what HTTP means: tables and properties, no I/O."""

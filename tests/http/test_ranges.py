@@ -1,0 +1,156 @@
+"""Ranges: what a `Range` asks for, and which bytes of an object that comes to."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.http.ranges import (
+    MAX_FIELD_LENGTH,
+    MAX_RANGES,
+    ContentRange,
+    FromTo,
+    RangeSpec,
+    Span,
+    Suffix,
+    exactly,
+    format_range,
+    parse_content_range,
+    parse_range,
+    select,
+)
+
+SPECS = st.one_of(
+    st.builds(FromTo, st.integers(0, 300)),
+    st.tuples(st.integers(0, 300), st.integers(0, 300)).map(lambda pair: FromTo(min(pair), max(pair))),
+    st.builds(Suffix, st.integers(0, 300)),
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("bytes=0-0", (FromTo(0, 0),), id="first-byte"),
+        pytest.param("bytes=5-", (FromTo(5),), id="open-ended"),
+        pytest.param("bytes=-7", (Suffix(7),), id="suffix"),
+        pytest.param("bytes=-0", (Suffix(0),), id="empty-suffix"),
+        pytest.param("BYTES=1-2", (FromTo(1, 2),), id="unit-in-capitals"),
+        pytest.param("bytes=1-2, 4-5,-1", (FromTo(1, 2), FromTo(4, 5), Suffix(1)), id="several"),
+        pytest.param("bytes=,1-2,\t,", (FromTo(1, 2),), id="empty-elements"),
+        pytest.param("bytes=9999999999999999999-", (FromTo(9999999999999999999),), id="nineteen-digits"),
+        pytest.param("bytes=", None, id="nothing"),
+        pytest.param("bytes=,", None, id="only-empty-elements"),
+        pytest.param("bytes=-", None, id="no-numbers"),
+        pytest.param("bytes=2-1", None, id="backwards"),
+        pytest.param("bytes=1-2,5-4", None, id="one-of-several-backwards"),
+        pytest.param("bytes=a-b", None, id="letters"),
+        pytest.param("bytes=1-2-3", None, id="three-numbers"),
+        pytest.param("bytes=--1", None, id="two-signs"),
+        pytest.param("bytes=+1-2", None, id="plus-sign"),
+        pytest.param("bytes= 1 - 2", None, id="spaces-inside"),
+        pytest.param("bytes=\u0661-\u0662", None, id="digits-of-another-script"),
+        pytest.param("lines=1-2", None, id="other-unit"),
+        pytest.param("bytes 1-2", None, id="no-equals"),
+        pytest.param("", None, id="empty"),
+        pytest.param("bytes=10000000000000000000-", None, id="more-digits-than-any-object"),
+        pytest.param("bytes=" + "0-0," * MAX_RANGES + "1-1", None, id="too-many"),
+        pytest.param("bytes=0-0" + " " * MAX_FIELD_LENGTH, None, id="too-long"),
+    ],
+)
+def test_range_is_parsed_or_ignored(value: str, expected: tuple[RangeSpec, ...] | None) -> None:
+    assert parse_range(value) == expected
+
+
+def test_as_many_ranges_as_are_allowed_are_parsed() -> None:
+    parsed = parse_range("bytes=" + ",".join(f"{n * 2}-{n * 2}" for n in range(MAX_RANGES)))
+    assert parsed == tuple(FromTo(n * 2, n * 2) for n in range(MAX_RANGES))
+
+
+@pytest.mark.parametrize(
+    ("specs", "size", "expected"),
+    [
+        pytest.param((FromTo(0, 0),), 10, (Span(0, 1),), id="first-byte"),
+        pytest.param((FromTo(9, 9),), 10, (Span(9, 10),), id="last-byte"),
+        pytest.param((FromTo(0),), 10, (Span(0, 10),), id="everything-by-range"),
+        pytest.param((FromTo(4, 99),), 10, (Span(4, 10),), id="end-past-the-end"),
+        pytest.param((Suffix(3),), 10, (Span(7, 10),), id="suffix"),
+        pytest.param((Suffix(30),), 10, (Span(0, 10),), id="suffix-longer-than-object"),
+        pytest.param((FromTo(10),), 10, (), id="starts-at-the-end"),
+        pytest.param((Suffix(0),), 10, (), id="empty-suffix"),
+        pytest.param((FromTo(10), FromTo(1, 2)), 10, (Span(1, 3),), id="unsatisfiable-among-others"),
+        pytest.param((FromTo(0, 1), FromTo(2, 3)), 10, (Span(0, 4),), id="touching"),
+        pytest.param((FromTo(0, 4), FromTo(2, 6)), 20, (Span(0, 7),), id="overlapping"),
+        pytest.param((FromTo(5, 6), FromTo(0, 1)), 10, (Span(5, 7), Span(0, 2)), id="in-the-order-asked-for"),
+        pytest.param((FromTo(0), FromTo(0)), 10, None, id="more-bytes-than-the-object"),
+        pytest.param((FromTo(0, 0),), 0, None, id="empty-object-from-its-start"),
+        pytest.param((Suffix(5),), 0, None, id="empty-object-by-suffix"),
+        pytest.param((FromTo(1),), 0, (), id="empty-object-past-its-end"),
+    ],
+)
+def test_spans_of_an_object(
+    specs: tuple[RangeSpec, ...], size: int, expected: tuple[Span, ...] | None
+) -> None:
+    assert select(specs, size) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("bytes 0-4/10", ContentRange(Span(0, 5), 10), id="part"),
+        pytest.param("BYTES 0-4/10", ContentRange(Span(0, 5), 10), id="unit-in-capitals"),
+        pytest.param("bytes 0-4/*", ContentRange(Span(0, 5), None), id="size-unknown"),
+        pytest.param("bytes */10", ContentRange(None, 10), id="unsatisfied"),
+        pytest.param("bytes */*", None, id="says-nothing"),
+        pytest.param("bytes 4-0/10", None, id="backwards"),
+        pytest.param("bytes 0-10/10", None, id="ends-past-the-size"),
+        pytest.param("bytes 0--1/0", None, id="nonsense-for-an-empty-object"),
+        pytest.param("lines 0-4/10", None, id="other-unit"),
+    ],
+)
+def test_content_range_is_parsed_or_refused(value: str, expected: ContentRange | None) -> None:
+    assert parse_content_range(value) == expected
+
+
+def test_span_refuses_to_run_backwards() -> None:
+    with pytest.raises(ValueError, match="0 <= start <= stop"):
+        Span(2, 1)
+
+
+@given(st.text(st.characters(max_codepoint=255)))
+def test_no_text_makes_parsing_raise(value: str) -> None:
+    parse_range(value)
+    parse_range(f"bytes={value}")
+    parse_content_range(value)
+    parse_content_range(f"bytes {value}")
+
+
+@given(SPECS)
+def test_range_survives_the_wire(spec: RangeSpec) -> None:
+    assert parse_range(format_range(spec)) == (spec,)
+
+
+@given(st.integers(0, 300), st.integers(1, 300), st.integers(0, 300))
+def test_content_range_survives_the_wire(start: int, length: int, more: int) -> None:
+    place = ContentRange(Span(start, start + length), start + length + more)
+    assert parse_content_range(str(place)) == place
+
+
+@given(st.integers(0, 300), st.integers(1, 300))
+def test_range_of_exactly_a_span_selects_it(start: int, length: int) -> None:
+    span = Span(start, start + length)
+    assert select((exactly(span),), span.stop) == (span,)
+
+
+@given(st.lists(SPECS, min_size=1, max_size=8), st.integers(0, 200))
+def test_spans_hold_the_bytes_asked_for_and_no_others(specs: list[RangeSpec], size: int) -> None:
+    asked = [span for spec in specs if (span := spec.resolve(size)) is not None]
+    wanted = {byte for span in asked for byte in range(span.start, span.stop)}
+    spans = select(tuple(specs), size)
+    if spans is None:
+        assert size == 0 or sum(span.length for span in asked) > size
+        return
+    sent = [byte for span in spans for byte in range(span.start, span.stop)]
+    assert sorted(sent) == sorted(wanted)
+    ordered = sorted(spans)
+    assert all(one.stop < other.start for one, other in pairwise(ordered))
