@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,8 +19,8 @@ from openapi_spec_validator import validate
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from sluicegate.gateway.app import Gateway, from_environment
-from sluicegate.gateway.config import parse_config
+from sluicegate.gateway.app import Gateway
+from sluicegate.gateway.config import load_config, parse_config
 from tests.delivery.raw_client import fetch
 from tests.servers.asgi import ServerName, serve, serve_in_thread
 from tests.servers.process import ServerFailed
@@ -407,13 +408,16 @@ def test_store_that_is_gone_at_the_start_fails_it(folder: Path, caplog: pytest.L
     assert all(record.exc_info is None for record in caplog.records)
 
 
+def gateway_of_file() -> Gateway:
+    """What a server in a process of its own makes."""
+    return Gateway(load_config(Path(os.environ["TESTS_CONFIG"]), os.environ))
+
+
 @pytest.mark.parametrize("server", ["uvicorn", "granian"])
 async def test_gateway_runs_under_every_server(server: ServerName, folder: Path) -> None:
     config = folder / "sluicegate.toml"
     config.write_text(ROUTES)
-    with serve(
-        from_environment, server, env={"SLUICEGATE_CONFIG": str(config)}, ready_path="/readyz"
-    ) as served:
+    with serve(gateway_of_file, server, env={"TESTS_CONFIG": str(config)}, ready_path="/readyz") as served:
         assert (await fetch(served.url, "/readyz")).content == b"ready"
         part = await fetch(served.url, "/files/a%2Etxt", fields=[("Range", "bytes=7-11")])
         assert (part.status, part.content, part.get("content-range")) == (206, b"world", "bytes 7-11/14")

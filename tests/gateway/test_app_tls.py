@@ -48,6 +48,7 @@ object = "s:{{key}}"
 """
 
 
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_certificate_decides(kind: str, server: NginxServer, caplog: pytest.LogCaptureFixture) -> None:
     for tls_verify, status in (("true", 502), ("false", 200), (f'"{server.ca_file}"', 200)):

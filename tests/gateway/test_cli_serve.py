@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ import pytest
 from tests.servers.process import answers, executable, free_port, running
 
 from .config_texts import ROUTE, s3
+from .test_relay_upstream import raw_upstream
 
 SLUICEGATE = executable("sluicegate", "pip install -e '.[server]'")
 END_SECONDS = 3.0
@@ -138,6 +140,18 @@ def test_two_workers_share_the_port(config: Path) -> None:
         assert len(server.family()) >= 3
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_file_is_read_once(workers: str, config: Path, tmp_path: Path) -> None:
+    # A pipe can be read only once; and a file may be in the middle of an edit when a worker is replaced.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(config.read_text(),), daemon=True)
+    writer.start()
+    with serving(pipe, "--workers", workers) as server:
+        assert httpx.get(f"{server.url}/a.bin", trust_env=False).content == CONTENT
+    writer.join()
+
+
 def test_transfer_that_is_under_way_is_finished_after_sigterm(config: Path) -> None:
     with serving(config) as server:
         host, port = server.url.removeprefix("http://").split(":")
@@ -162,6 +176,21 @@ def test_log_names_the_address_and_no_secret(tmp_path: Path) -> None:
         log = server.log.read_text()
     assert log.splitlines()[0].endswith(f"{config} at {server.url}")
     assert "7f3a" not in log
+
+
+def test_body_that_was_cut_is_one_line_in_the_log(tmp_path: Path) -> None:
+    config = tmp_path / "sluicegate.toml"
+    with raw_upstream() as upstream:
+        upstream.answers["/short"] = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"
+        config.write_text(f'[[routes]]\npath = "/short"\nupstream = "{upstream.url}/short"\n')
+        with serving(config) as server:
+            with pytest.raises(httpx.RemoteProtocolError):
+                httpx.get(f"{server.url}/short", trust_env=False)
+            wait_for_log(server, "was cut", 1)
+            assert httpx.get(f"{server.url}/nope", trust_env=False).status_code == 404
+            log = server.log.read_text()
+    assert len([line for line in log.splitlines() if " ERROR " in line]) == 1
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("field", [b"x-%d: %s\r\n", b"%d%s"], ids=["many-fields", "one-field"])

@@ -140,7 +140,9 @@ def test_relay_refuses_more_than_its_upstream_serves(running_demo: Demo) -> None
     assert httpx.get(f"{running_demo.url}/tasks/1/bytes/100000001", trust_env=False).status_code == 502
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["sigterm", "sigint", "sighup"]
+)
 def test_signal_ends_it_with_0_and_removes_its_folder(number: int, tmp_path: Path) -> None:
     with demo(tmp_path) as running:
         assert httpx.get(f"{running.url}/tasks/1/image", trust_env=False).status_code == 200

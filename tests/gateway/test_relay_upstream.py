@@ -127,6 +127,16 @@ upstream = "{upstream.url}/a%2Fb/{{key}}?token=a%20b&x=1"
 [routes.request_headers]
 Authorization = "Bearer the-operators"
 Accept = "application/json"
+
+[[routes]]
+path = "/saved/{{key:path}}"
+upstream = "{upstream.url}/{{key}}?token=secret-7f3a"
+disposition = "attachment"
+
+[[routes]]
+path = "/renamed/{{key:path}}"
+upstream = "{upstream.url}/{{key}}"
+filename = "report.pdf"
 """
     with serve_in_thread(Gateway(parse_config(text, {}))) as served:
         yield served
@@ -285,6 +295,30 @@ async def test_value_that_is_not_safe_to_repeat_stops(url: str, upstream: RawUps
     assert answer.get("content-disposition") in (None, 'inline; filename="\xe9.txt"')
 
 
+async def test_upstreams_own_file_name_stays_unless_the_route_names_one(
+    url: str, upstream: RawUpstream
+) -> None:
+    upstream.answers["/named"] = object_answer(b"hello", 'Content-Disposition: inline; filename="theirs.txt"')
+    shown = [(await fetch(url, f"/{route}/named")).get("content-disposition") for route in ("raw", "renamed")]
+    assert shown == ['inline; filename="theirs.txt"', 'attachment; filename="report.pdf"']
+
+
+@pytest.mark.parametrize(
+    ("path", "disposition"),
+    [
+        ("a/b.txt", 'attachment; filename="b.txt"'),
+        ("a/%E6%97%A5.txt", "attachment; filename=\"_.txt\"; filename*=UTF-8''%E6%97%A5.txt"),
+        ("a/b%20c;d.txt", 'attachment; filename="b c;d.txt"'),
+        ("a/", "attachment"),
+    ],
+    ids=["plain", "cjk", "punctuation", "folder"],
+)
+async def test_file_name_is_that_of_the_path_without_the_operators_query(
+    path: str, disposition: str, url: str
+) -> None:
+    assert (await fetch(url, f"/saved/{path}")).get("content-disposition") == disposition
+
+
 async def test_interim_answers_are_not_the_answer(url: str, upstream: RawUpstream) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
     upstream.answers["/hints"] = hints + object_answer(b"hello")
@@ -390,6 +424,20 @@ async def test_failure_says_nothing_of_the_upstream(how: str, url: str, origin: 
     assert origin.url.rpartition(":")[2] not in shown
     if how == "slow-down":
         assert answer.get("retry-after") == "7"
+
+
+async def test_log_of_a_failure_holds_no_secret_of_the_upstreams_address(
+    url: str, upstream: RawUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    redirect = ok(b"", "Location: http://127.0.0.1:1/?token=7f3a", "Content-Length: 0", status="302 Found")
+    part = ok(b"hello", "Content-Range: bytes 0-4/10", "Content-Length: 5", status="206 Partial Content")
+    failures = (b"garbage", ok(b"", "Content-Length: 0", status="500 Oops"), redirect, part)
+    for answer in (*failures, ok(b"hello", "Content-Length: 7")):
+        upstream.answers["/a%2Fb/failing"] = answer
+        await fetch(url, "/keyed/failing")
+    said = [record.getMessage() for record in caplog.records if record.name == "sluicegate"]
+    assert len(said) == 5
+    assert [line for line in said if "a%20b" in line or "7f3a" in line or "the-operators" in line] == []
 
 
 # Breaks after the first byte.

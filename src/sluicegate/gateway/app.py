@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import unquote
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sluicegate import (
     HttpOptions,
     ObjectResponse,
+    OpenOutcome,
+    OpenRequest,
     SluicegateError,
     Source,
     StoreOptions,
@@ -25,14 +27,11 @@ from sluicegate import (
 )
 from sluicegate.errors import MethodNotAllowed
 from sluicegate.http.exchange import accepted_request_id, answer_problem
-from sluicegate.http.fields import is_valid_host
+from sluicegate.http.fields import filename_of, is_valid_host
 
-from .config import Config, RouteConfig, StoreConfig, UpstreamConfig, load_config
+from .config import Config, RouteConfig, StoreConfig, UpstreamConfig
 from .documents import documents
 from .routes import BadParameter, BadPath, Match, NoMatch, Router, canonical_segments
-
-CONFIG_VARIABLE: Final = "SLUICEGATE_CONFIG"
-"""Names the configuration file for worker processes, which make their application themselves."""
 
 LONGEST_SHOWN: Final = 100
 """Characters of a bad parameter that its answer repeats."""
@@ -46,11 +45,6 @@ class CannotOpen(SluicegateError):
     """A store or an upstream could not be opened when the gateway started; the message says which."""
 
 
-def from_environment() -> Gateway:
-    """The application for the file that `SLUICEGATE_CONFIG` names; raises `ConfigError`."""
-    return Gateway(load_config(Path(os.environ[CONFIG_VARIABLE]), os.environ))
-
-
 @dataclass(frozen=True, slots=True)
 class _Route:
     """A configured route, and the source that its target lives in."""
@@ -62,20 +56,60 @@ class _Route:
     def response(self, params: Mapping[str, str]) -> ObjectResponse:
         """The response for a request's values; raises `BadPath` if they lead to a dot segment."""
         config = self.config
-        if isinstance(config.target, UpstreamConfig):
-            key = config.target.template.render(params)
-        else:
-            _, key = config.target.render(params)
+        key, filename = self._names(params)
         return ObjectResponse(
             self.source,
             key,
-            filename=config.filename,
+            filename=config.filename or (filename if config.disposition else None),
             disposition=config.disposition,
             media_type=config.media_type,
             cache_control=config.cache_control,
             headers=dict(config.headers),
             denied_status=self.denied_status,
         )
+
+    def _names(self, params: Mapping[str, str]) -> tuple[str, str | None]:
+        """The key at the source, and the file name that it suggests."""
+        target = self.config.target
+        if isinstance(target, UpstreamConfig):
+            path = target.template.render(params).removesuffix(target.template.query)
+            return path, filename_of(unquote(path))
+        _, key = target.render(params)
+        return key, filename_of(key)
+
+
+class _Upstream(AbstractAsyncContextManager["_Upstream"]):
+    """Another service as a source. Its query, which may hold a secret, is no part of any key.
+
+    Keys are shown: in logs, and in file names.
+    """
+
+    def __init__(self, config: UpstreamConfig) -> None:
+        options = HttpOptions(
+            headers=dict(config.request_headers),
+            tls_verify=config.tls_verify,
+            connect_timeout=config.connect_timeout,
+            read_timeout=config.read_timeout,
+            encoded_keys=True,
+        )
+        self._query = config.template.query
+        self._http = open_http(config.template.base_url, options)
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.__aexit__(exc_type, exc, traceback)
+
+    async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
+        """Ask for the path `key`, which is percent-encoded."""
+        return await self._http.open(key + self._query, request)
 
 
 class Gateway:
@@ -103,7 +137,7 @@ class Gateway:
 
     def _source(self, route: RouteConfig, upstreams: dict[UpstreamConfig, Source]) -> Source:
         if isinstance(route.target, UpstreamConfig):
-            return upstreams.setdefault(route.target, _open_upstream(route.target))
+            return upstreams.setdefault(route.target, _Upstream(route.target))
         return self._stores[route.target.store]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,17 +203,6 @@ def _open_store(store: StoreConfig) -> Source:
     url, client = options.pop("url"), options.pop("client")
     del options["name"]
     return open_store(url, StoreOptions(**options), client=client)
-
-
-def _open_upstream(upstream: UpstreamConfig) -> Source:
-    options = HttpOptions(
-        headers=dict(upstream.request_headers),
-        tls_verify=upstream.tls_verify,
-        connect_timeout=upstream.connect_timeout,
-        read_timeout=upstream.read_timeout,
-        encoded_keys=True,
-    )
-    return open_http(upstream.template.base_url, options)
 
 
 def _raw_path(scope: Scope) -> bytes:

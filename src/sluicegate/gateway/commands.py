@@ -53,10 +53,10 @@ def sluicegate() -> None:
 def serve_command(config: Path, host: str, port: int, workers: int) -> None:
     """Serve the routes of CONFIG, a TOML file."""
     try:
-        load_config(config, os.environ)
+        checked = load_config(config, os.environ)
         with ended_by_signals(), listen(host, port) as bound:
             click.echo(f"sluicegate {__version__}: {config} at {url_of(bound)}", err=True)
-            serve(config, bound, workers)
+            serve(checked, bound, workers)
     except SluicegateError as exc:
         _fail(exc)
 

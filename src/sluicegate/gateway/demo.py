@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
@@ -14,6 +15,7 @@ from string import Template
 from typing import Final
 from urllib.parse import quote
 
+from .config import load_config
 from .demo_upstream import upstream
 from .server import serve
 
@@ -70,7 +72,7 @@ def demonstrate(bound: socket.socket, url: str, say: Callable[[str], None]) -> N
         config = place / "sluicegate.toml"
         config.write_text(_CONFIG.substitute(folder=quote(str(folder)), upstream=upstream_url))
         say(_WELCOME.substitute(url=url, config=config, folder=folder))
-        serve(config, bound, workers=1)
+        serve(load_config(config, os.environ), bound)
 
 
 def make_samples(folder: Path) -> None:

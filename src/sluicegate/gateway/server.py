@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -20,14 +19,13 @@ from uvicorn.supervisors import Multiprocess
 
 from sluicegate.errors import SluicegateError, TransferCut
 
-from .app import CONFIG_VARIABLE, Gateway
-from .config import load_config
+from .app import Gateway
+from .config import Config
 
 BACKLOG: Final = 2048
 
 GRACE_SECONDS: Final = 30
 """How long transfers that are under way may take to end after SIGTERM or SIGINT."""
-
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request before its body: browsers send a tenth of it, and nobody may fill the memory with it."""
@@ -80,12 +78,15 @@ def url_of(bound: socket.socket) -> str:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the block with `SystemExit(0)`, so that what it holds is cleaned up.
+    """Let SIGINT, SIGTERM and SIGHUP end the block with `SystemExit(0)`, so that what it holds is cleaned up.
 
-    uvicorn takes over both while it serves, and raises them again after its shutdown. Only the first one
-    counts: the cleaning up is not interrupted.
+    uvicorn takes over the first two while it serves, and raises them again after its shutdown. Only the
+    first one counts: the cleaning up is not interrupted.
     """
     before = {number: signal.signal(number, _exit_once) for number in _SIGNALS}
+    # Where it is ignored, as under nohup, it stays so.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, _hang_up)
     try:
         yield
     finally:
@@ -99,20 +100,20 @@ def _exit_once(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def serve(config: Path, bound: socket.socket, workers: int) -> None:
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    """The terminal is gone: end as on SIGTERM, which is uvicorn's to handle while it serves."""
+    signal.raise_signal(signal.SIGTERM)
+
+
+def serve(config: Config, bound: socket.socket, workers: int = 1) -> None:
     """Serve a configuration on a socket until a signal comes; inside `ended_by_signals`.
 
-    Raises `ConfigError` for a configuration that cannot be used, and `CannotStart`.
+    Raises `BadOptions` for stores and upstreams that cannot be used, and `CannotStart`.
     """
-    gateway = Gateway(load_config(config, os.environ))
-    if workers == 1:
-        started = _serve_here(gateway, bound)
-    else:
-        # Workers are new processes, and make their own application from the file.
-        os.environ[CONFIG_VARIABLE] = str(config)
-        started = _serve_in_workers(bound, workers)
+    gateway = Gateway(config)
+    started = _serve_here(gateway, bound) if workers == 1 else _serve_in_workers(config, bound, workers)
     if not started:
-        raise CannotStart(f"the gateway for {config} did not start: see the lines above")
+        raise CannotStart("the gateway did not start: see the lines above")
 
 
 def _serve_here(gateway: Gateway, bound: socket.socket) -> bool:
@@ -126,14 +127,18 @@ def _serve_here(gateway: Gateway, bound: socket.socket) -> bool:
     return server.started
 
 
-def _serve_in_workers(bound: socket.socket, workers: int) -> bool:
-    chosen = settings("sluicegate.gateway.app:from_environment", factory=True, workers=workers)
+def _serve_in_workers(config: Config, bound: socket.socket, workers: int) -> bool:
+    # Workers are new processes, and make the application themselves: of the configuration that was checked,
+    # whatever its file says by then.
+    chosen = settings(partial(Gateway, config), factory=True, workers=workers)
     supervisor = Multiprocess(chosen, sockets=[bound])
     supervisor.run()
     return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
 
 
-def settings(app: Gateway | str, *, factory: bool = False, workers: int = 1) -> uvicorn.Config:
+def settings(
+    app: Gateway | Callable[[], Gateway], *, factory: bool = False, workers: int = 1
+) -> uvicorn.Config:
     """uvicorn's settings for the gateway."""
     return uvicorn.Config(
         app,
