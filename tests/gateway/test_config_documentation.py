@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.gateway.config import ConfigError, parse_config
-from sluicegate.gateway.config_model import GatewayTable, RouteTable, StoreTable
+from sluicegate.gateway.config.model import GatewayTable, RouteTable, StoreTable
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 *EXAMPLES, MISTAKEN = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluicegate.gateway.config_lines import KeyLines
+from sluicegate.gateway.config.lines import KeyLines
 
 LINES = KeyLines(
     '''\

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.gateway.config import Config, ConfigError, Mistake, parse_config
-from sluicegate.gateway.config_errors import SECRET_KEYS
-from sluicegate.gateway.config_model import StoreTable
+from sluicegate.gateway.config.errors import SECRET_KEYS
+from sluicegate.gateway.config.model import StoreTable
 
 from .config_texts import ENVIRON, route, s3, store
 

@@ -13,7 +13,7 @@ from sluicegate.delivery.openapi import (
     problem_response,
 )
 
-from .config_values import Config, RouteConfig
+from .config.values import Config, RouteConfig
 from .templates import INT, PATH, STR, UUID, Parameter, ParameterType, RouteTemplate
 
 _SCHEMAS: dict[ParameterType, dict[str, object]] = {

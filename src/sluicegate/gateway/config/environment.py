@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 
-from .config_errors import Report
-from .config_lines import Location
+from .errors import Report
+from .lines import Location
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
 _NAME_AND_DEFAULT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from sluicegate.errors import SluicegateError
 
-from .config_lines import KeyLines, Location
-from .targets import without_secrets
+from ..targets import without_secrets
+from .lines import KeyLines, Location
 
 SECRET_KEYS = frozenset(
     {"access_key_id", "secret_access_key", "session_token", "account_key", "sas_token", "request_headers"}

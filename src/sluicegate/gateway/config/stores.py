@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from .config_errors import Report
-from .config_files import existing_file, existing_folder
-from .config_lines import Location
-from .config_model import StoreTable
-from .config_values import StoreConfig
-from .paths import has_control, has_dot_piece
-from .targets import UpstreamTemplate
-from .templates import TemplateError
+from ..paths import has_control, has_dot_piece
+from ..targets import UpstreamTemplate
+from ..templates import TemplateError
+from .errors import Report
+from .files import existing_file, existing_folder
+from .lines import Location
+from .model import StoreTable
+from .values import StoreConfig
 
 _EVERYWHERE = frozenset({"url", "client"})
 _REMOTE = _EVERYWHERE | {"endpoint_url", "anonymous", "tls_verify", "connect_timeout", "read_timeout"}

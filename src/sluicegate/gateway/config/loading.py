@@ -1,29 +1,17 @@
-"""Configurations: from a TOML text to checked values, or to every mistake in it at once."""
+"""Reads a configuration, and finds every mistake in it."""
 
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from .config_environment import expand_table
-from .config_errors import ConfigError, Mistake, Report
-from .config_lines import KeyLines
-from .config_model import FileTable, GatewayTable, read_tables
-from .config_routes import DOCUMENT_PATHS, HEALTH_PATHS, RouteContext, build_routes
-from .config_stores import build_store
-from .config_values import Config, GatewayConfig, RouteConfig, StoreConfig, UpstreamConfig
-
-__all__ = [
-    "Config",
-    "ConfigError",
-    "GatewayConfig",
-    "Mistake",
-    "RouteConfig",
-    "StoreConfig",
-    "UpstreamConfig",
-    "load_config",
-    "parse_config",
-]
+from .environment import expand_table
+from .errors import ConfigError, Mistake, Report
+from .lines import KeyLines
+from .model import FileTable, GatewayTable, read_tables
+from .routes import DOCUMENT_PATHS, HEALTH_PATHS, RouteContext, build_routes
+from .stores import build_store
+from .values import Config, GatewayConfig
 
 _SYNTAX_PLACE = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
 

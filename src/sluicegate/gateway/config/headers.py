@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .config_errors import Report
-from .config_lines import Location
+from .errors import Report
 from .field_values import is_field_name, is_field_value
+from .lines import Location
 
 Fields = tuple[tuple[str, str], ...]
 

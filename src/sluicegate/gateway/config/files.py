@@ -3,8 +3,8 @@
 import os.path
 from pathlib import Path
 
-from .config_errors import Report
-from .config_lines import Location
+from .errors import Report
+from .lines import Location
 
 
 def existing_file(base: Path, name: str, location: Location, report: Report) -> str:

@@ -1,7 +1,7 @@
 """The shape of the file: which tables and keys there are, and what each value may be by itself.
 
 Every key is optional here. What must be there, and what must fit together, is decided where the tables are
-read (`config_stores`, `config_routes`), so that one mistake does not hide another.
+read (`stores`, `routes`), so that one mistake does not hide another.
 """
 
 import math
@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from .config_environment import Expanded
-from .config_errors import Report, one_of
-from .config_lines import Location
-from .config_values import Addressing, Client, Disposition
+from .environment import Expanded
+from .errors import Report, one_of
 from .field_values import is_field_value, is_media_type
+from .lines import Location
+from .values import Addressing, Client, Disposition
 
 # A longer wait than a day is a typing error, and some clients cannot represent it.
 LONGEST_TIMEOUT_SECONDS = 86_400.0

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .targets import ObjectTemplate, UpstreamTemplate
-from .templates import RouteTemplate
+from ..targets import ObjectTemplate, UpstreamTemplate
+from ..templates import RouteTemplate
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 """How long a connection to an origin may take to be made."""

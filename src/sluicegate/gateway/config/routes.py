@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .config_errors import Report, dotted, one_of
-from .config_files import existing_file
-from .config_headers import ANSWER_FIELDS, REQUEST_FIELDS, read_fields
-from .config_lines import Location
-from .config_model import RouteTable
-from .config_values import RouteConfig, UpstreamConfig
-from .targets import ObjectTemplate, UpstreamTemplate
-from .templates import PATH, RouteTemplate, TemplateError
+from ..targets import ObjectTemplate, UpstreamTemplate
+from ..templates import PATH, RouteTemplate, TemplateError
+from .errors import Report, dotted, one_of
+from .files import existing_file
+from .headers import ANSWER_FIELDS, REQUEST_FIELDS, read_fields
+from .lines import Location
+from .model import RouteTable
+from .values import RouteConfig, UpstreamConfig
 
 HEALTH_PATHS = ("/healthz", "/readyz")
 """Paths that the gateway itself answers."""
