@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,7 @@ from sluicegate.sources.aws import (
     translate,
 )
 from sluicegate.sources.base import EmptyBody, Found, OpenOutcome, OpenRequest
+from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.http import AIOHTTP_ERRORS, AiohttpBody
 from sluicegate.sources.http import translate as translate_aiohttp
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
@@ -44,6 +46,7 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
 
     async def __aenter__(self) -> Self:
         """Make the client, once: it costs tens of milliseconds."""
+        await asyncio.to_thread(tls_context, self._options.tls_verify)
         session = AioSession(profile=self._options.profile)
         config = AioConfig(http_session_cls=_FixedOrigin, **client_settings(self._options))
         try:

@@ -27,6 +27,7 @@ from sluicegate.sources.aws import (
     translate,
 )
 from sluicegate.sources.base import Body, Chunk, EmptyBody, Found, OpenOutcome, OpenRequest
+from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
 from sluicegate.sources.threads import ThreadBody
 
@@ -63,6 +64,7 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
         return self
 
     def _make_client(self) -> Any:
+        tls_context(self._options.tls_verify)
         session = botocore.session.Session(profile=self._options.profile)
         config = Config(**client_settings(self._options))
         client = session.create_client("s3", config=config, **client_arguments(session, self._options))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
@@ -29,6 +28,7 @@ from sluicegate.http.fields import Fields, check_fields, end_to_end
 from sluicegate.http.ranges import format_range, parse_content_range
 from sluicegate.http.validators import format_date
 from sluicegate.sources.base import Chunk, EmptyBody, Found, OpenOutcome, OpenRequest, check_key
+from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.headers import describe, error_for_status, span_of
 from sluicegate.sources.options import DEFAULT_HTTP_OPTIONS, BadOptions, HttpOptions
 
@@ -81,7 +81,7 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=options.max_connections,
-                ssl=await asyncio.to_thread(_tls, options.tls_verify),
+                ssl=await asyncio.to_thread(tls_context, options.tls_verify),
             ),
             timeout=aiohttp.ClientTimeout(
                 total=None,
@@ -268,14 +268,3 @@ def _check_encoded(key: str) -> str:
     if not _ENCODED.fullmatch(key):
         raise InvalidKey(f"key {key!r} is not percent-encoded")
     return key
-
-
-def _tls(tls_verify: bool | str) -> ssl.SSLContext | bool:
-    if isinstance(tls_verify, bool):
-        return tls_verify
-    try:
-        return ssl.create_default_context(cafile=tls_verify)
-    except OSError as exc:
-        raise BadOptions(
-            f"tls_verify: cannot read CA certificates from {tls_verify!r}: {exc.strerror}"
-        ) from exc

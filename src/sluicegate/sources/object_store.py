@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,7 @@ from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import FromTo, RangeSpec, Span, Suffix
 from sluicegate.http.validators import origin_etag, to_http_seconds
 from sluicegate.sources.base import CHUNK_SIZE, Chunk, EmptyBody, Found, OpenOutcome, OpenRequest, check_key
+from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.headers import error_for_status
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, Location, StoreOptions, parse_location
 
@@ -139,7 +141,12 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
     async def __aenter__(self) -> Self:
         """Make the client. Nothing is sent yet."""
         # Reading CA files and shared credentials blocks.
-        self._client = await asyncio.to_thread(_make_client, self.location, self._options)
+        try:
+            self._client = await asyncio.to_thread(_make_client, self.location, self._options)
+        except BadOptions:
+            raise
+        except OBSTORE_ERRORS as exc:
+            raise BadOptions(f"{self.location}: {_first_line(exc)}") from exc
         return self
 
     async def __aexit__(
@@ -326,11 +333,15 @@ def translate(exc: Exception, what: str) -> SourceError | None:
 
 
 def _reason(exc: Exception, found: str) -> str:
-    """What a GenericError says in its first line, without the address, and the cause, or where it was `found`."""
-    said = _REQUEST.sub("", str(exc).partition("\n")[0])[:MAX_REASON]
+    """What a GenericError says in its first line, without the address, and its cause, or what was `found`."""
+    said = _REQUEST.sub("", _first_line(exc))
     detail = _DETAIL.search(_debug_text(exc))
     cause = (detail[1] or detail[2]) if detail else found.strip(" ,({\n")
     return f"{said} ({cause})" if cause else said
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).partition("\n")[0][:MAX_REASON]
 
 
 def _debug_text(exc: Exception) -> str:
@@ -397,36 +408,46 @@ def _s3(location: Location, options: StoreOptions, above: str | None) -> Client:
     )
     bucket, virtual = location.bucket, options.addressing == "virtual"
     address = _virtual_endpoint(endpoint, bucket, options.region) if virtual else endpoint
-    if above is not None and virtual:
-        address = f"{address}/{quote(above)}".rstrip("/") if above else address
-    elif above is not None:
-        bucket = f"{bucket}/{quote(above)}"
+    if above is not None:
+        # obstore puts no more than a slash behind the bucket of path style, and leaves this one as it is.
+        bucket = quote(above) if virtual else f"{bucket}/{quote(above)}"
     return store.S3Store(
         bucket,
         client_options=_client_options(options, endpoint),
         retry_config=_retries(options),
-        credential_provider=_profile_credentials(options),
+        credential_provider=_given_credentials(options) or _profile_credentials(options),
         config=_given(
             endpoint=address,
             region=options.region,
-            access_key_id=options.access_key_id,
-            secret_access_key=options.secret_access_key,
-            session_token=options.session_token,
             skip_signature=options.anonymous or None,
-            virtual_hosted_style_request=virtual or None,
+            virtual_hosted_style_request=(virtual and above is None) or None,
         ),
     )
 
 
 def _virtual_endpoint(endpoint: str | None, bucket: str, region: str | None) -> str:
     """The address with the bucket in its host name, as obstore wants it for virtual-hosted style."""
-    parts = urlsplit(endpoint or f"https://s3.{region or 'us-east-1'}.amazonaws.com")
+    known = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    parts = urlsplit(endpoint or f"https://s3.{known}.amazonaws.com")
     return f"{parts.scheme}://{bucket}.{parts.netloc}"
+
+
+def _given_credentials(options: StoreOptions) -> Callable[[], Any] | None:
+    """The keys of `options`: as settings, obstore would add a session token of the environment to them."""
+    if options.access_key_id is None:
+        return None
+    credentials = {
+        "access_key_id": options.access_key_id,
+        "secret_access_key": options.secret_access_key,
+        "token": options.session_token,
+        "expires_at": None,
+    }
+    return lambda: credentials
 
 
 def _profile_credentials(options: StoreOptions) -> Any:
     """Credentials from the shared AWS files, which obstore does not read; `None` where they are not meant."""
-    if options.anonymous or options.access_key_id is not None:
+    if options.anonymous:
         return None
     profile = options.profile or os.environ.get("AWS_PROFILE")
     if profile is None and ("AWS_ACCESS_KEY_ID" in os.environ or not _has_shared_files()):
@@ -464,12 +485,8 @@ def _client_options(options: StoreOptions, endpoint: str | None) -> Any:
 def _certificates(tls_verify: bool | str) -> bytes | None:
     if isinstance(tls_verify, bool):
         return None
-    try:
-        return Path(tls_verify).read_bytes()
-    except OSError as exc:
-        raise BadOptions(
-            f"tls_verify: cannot read CA certificates from {tls_verify!r}: {exc.strerror}"
-        ) from exc
+    tls_context(tls_verify)
+    return Path(tls_verify).read_bytes()
 
 
 def _retries(options: StoreOptions) -> Any:

@@ -48,7 +48,6 @@ class ThreadBody:
         self._error: BaseException | None = None
         self._room = threading.Event()
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def read(self) -> Chunk:
@@ -88,7 +87,6 @@ class ThreadBody:
     # The reader's side: runs in the event loop.
 
     def _start(self) -> None:
-        self._loop = asyncio.get_running_loop()
         run = contextvars.copy_context().run
         # A daemon: an iterator that never returns must not keep the process alive.
         self._thread = threading.Thread(target=run, args=(self._run,), name="sluicegate-body", daemon=True)
@@ -97,16 +95,15 @@ class ThreadBody:
     async def _wait(self, seconds: float | None = None) -> None:
         """Until the thread has something to say, or `seconds` have passed."""
         loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
+        waiter = self._waiter
+        # One that is there already has been left by a reader that was cancelled, or another task waits too.
+        if waiter is None or waiter.done() or waiter.get_loop() is not loop:
+            waiter = self._waiter = loop.create_future()
         # The thread looks for a waiter after it has changed the state, so a look at the state after the
         # waiter is set misses nothing.
         if self._finished or (self._ready and not self._closing):
-            self._waiter = None
             return
-        try:
-            await asyncio.wait((waiter,), timeout=seconds)
-        finally:
-            self._waiter = None
+        await asyncio.wait((waiter,), timeout=seconds)
 
     def _take(self) -> bytes:
         batch = [self._ready.popleft()]
@@ -157,9 +154,9 @@ class ThreadBody:
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and self._loop is not None:
+        if waiter is not None:
             try:
-                self._loop.call_soon_threadsafe(_set, waiter)
+                waiter.get_loop().call_soon_threadsafe(_set, waiter)
             except RuntimeError:
                 # The loop is closed, and with it whoever would have read.
                 self._closing = True

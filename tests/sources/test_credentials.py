@@ -1,0 +1,210 @@
+"""Where credentials come from, for each client alike: against a store that verifies signatures."""
+
+import json
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from sluicegate import OpenRequest, StoreOptions, open_store
+from sluicegate.errors import Denied, SourceError
+from sluicegate.sources.opening import Client
+from sluicegate.sources.options import BadOptions
+from tests.conftest import BUCKET
+from tests.servers.s3 import S3Server
+from tests.sources.raw_origin import answer, raw_origin
+from tests.sources.stores import CLIENTS, content_of
+
+KEY = "credentials/key"
+Environment = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def store(juicefs_server: S3Server) -> S3Server:
+    juicefs_server.client().put_object(Bucket=BUCKET, Key=KEY, Body=b"content")
+    return juicefs_server
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
+    def set_variables(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+def credentials_file(folder: Path, profile: str, store: S3Server) -> str:
+    file = folder / "credentials"
+    file.write_text(
+        f"[{profile}]\naws_access_key_id = {store.access_key}\naws_secret_access_key = {store.secret_key}\n"
+    )
+    return str(file)
+
+
+async def read(store: S3Server, client: Client, **options: str) -> bytes:
+    settings = StoreOptions(endpoint_url=store.endpoint_url, region=store.region, attempts=1, **options)  # type: ignore[arg-type]
+    async with open_store(f"s3://{BUCKET}", settings, client=client) as source:
+        return await content_of(await source.open(KEY, OpenRequest()))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_options(store: S3Server, client: Client) -> None:
+    keys = {"access_key_id": store.access_key, "secret_access_key": store.secret_key}
+    assert await read(store, client, **keys) == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_environment(store: S3Server, client: Client, environment: Environment) -> None:
+    environment(AWS_ACCESS_KEY_ID=store.access_key, AWS_SECRET_ACCESS_KEY=store.secret_key)
+    assert await read(store, client) == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_everything_from_the_environment(
+    store: S3Server, client: Client, environment: Environment
+) -> None:
+    environment(**store.environment())
+    async with open_store(f"s3://{BUCKET}", client=client) as source:
+        assert await content_of(await source.open(KEY, OpenRequest())) == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_options_are_not_mixed_with_the_environment(
+    store: S3Server, client: Client, environment: Environment
+) -> None:
+    environment(AWS_ACCESS_KEY_ID="other", AWS_SECRET_ACCESS_KEY="other", AWS_SESSION_TOKEN="other")
+    keys = {"access_key_id": store.access_key, "secret_access_key": store.secret_key}
+    assert await read(store, client, **keys) == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_default_profile(
+    store: S3Server, client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    environment(AWS_SHARED_CREDENTIALS_FILE=credentials_file(tmp_path, "default", store))
+    assert await read(store, client) == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_profile_in_the_options(
+    store: S3Server, client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    environment(AWS_SHARED_CREDENTIALS_FILE=credentials_file(tmp_path, "images", store))
+    assert await read(store, client, profile="images") == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_profile_in_the_environment(
+    store: S3Server, client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    environment(AWS_SHARED_CREDENTIALS_FILE=credentials_file(tmp_path, "images", store), AWS_PROFILE="images")
+    assert await read(store, client) == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_profile_of_the_configuration_file(
+    store: S3Server, client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    credentials_file(tmp_path, "profile images", store)
+    environment(AWS_CONFIG_FILE=str(tmp_path / "credentials"))
+    assert await read(store, client, profile="images") == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_credentials_of_another_process(
+    store: S3Server, client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    answered = {"Version": 1, "AccessKeyId": store.access_key, "SecretAccessKey": store.secret_key}
+    (tmp_path / "answer.json").write_text(json.dumps(answered))
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = cat {tmp_path}/answer.json\n")
+    environment(AWS_CONFIG_FILE=str(config))
+    assert await read(store, client) == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_profile_that_does_not_exist_is_told_when_the_source_is_entered(
+    store: S3Server, client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    environment(AWS_SHARED_CREDENTIALS_FILE=credentials_file(tmp_path, "default", store))
+    with pytest.raises(BadOptions, match="nobody"):
+        await read(store, client, profile="nobody")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_container(store: S3Server, client: Client, environment: Environment, tmp_path: Path) -> None:
+    provided = {
+        "AccessKeyId": store.access_key,
+        "SecretAccessKey": store.secret_key,
+        "Token": "",  # JuiceFS refuses tokens that it has not made, and takes an empty one for none.
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    token = tmp_path / "token"
+    token.write_text("container-token")
+    reply = answer("200 OK", json.dumps(provided).encode(), content_type="application/json")
+    async with raw_origin((reply,)) as container:
+        environment(
+            AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{container.url}/credentials",
+            AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(token),
+        )
+        assert await read(store, client) == b"content"
+        (request,) = container.requests
+        assert (request.target, request.fields["authorization"]) == ("/credentials", "container-token")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_web_identity(
+    store: S3Server, client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("identity-token")
+    reply = answer("200 OK", granted(store), content_type="text/xml")
+    # obstore asks for credentials over TLS only.
+    authority, certificate = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(certificate)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with raw_origin((reply,), tls=certificate) as sts:
+        environment(
+            AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "token"),
+            AWS_ROLE_ARN="arn:aws:iam::123456789012:role/reader",
+            AWS_ENDPOINT_URL_STS=sts.url,
+            AWS_CA_BUNDLE=str(tmp_path / "ca.pem"),
+        )
+        assert await read(store, client, tls_verify=str(tmp_path / "ca.pem")) == b"content"
+        assert len(sts.requests) == 1
+
+
+def granted(store: S3Server) -> bytes:
+    """What the Security Token Service answers."""
+    return (
+        '<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+        "<AssumeRoleWithWebIdentityResult><Credentials>"
+        f"<AccessKeyId>{store.access_key}</AccessKeyId><SecretAccessKey>{store.secret_key}</SecretAccessKey>"
+        "<SessionToken></SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>"
+        "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+    ).encode()
+
+
+@pytest.mark.parametrize("client", ["aiobotocore", "botocore"])
+async def test_nobody_has_credentials(store: S3Server, client: Client) -> None:
+    with pytest.raises(Denied):
+        await read(store, client)
+
+
+async def test_obstore_asks_for_the_role_of_the_instance_when_nobody_has_credentials(
+    store: S3Server, environment: Environment
+) -> None:
+    async with raw_origin((answer("404 Not Found"),)) as instance:
+        environment(AWS_METADATA_ENDPOINT=instance.url)
+        with pytest.raises(SourceError):
+            await read(store, "obstore")
+        assert instance.requests
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_secrets_are_not_shown(client: Client) -> None:
+    options = StoreOptions(access_key_id="key", secret_access_key="hidden", session_token="hidden")
+    source = open_store("s3://bucket", options, client=client)
+    assert "hidden" not in repr(options) + repr(source)
