@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.delivery.disconnect import Send
@@ -31,13 +32,13 @@ async def send_head(head: Head, send: Send) -> None:
 async def send_head_alone(head: Head, send: Send) -> None:
     """Send a whole response that has no content."""
     await send_head(head, send)
-    await _send_content(b"", send)
+    await _send(send, _content(b"", more=False))
 
 
 async def send_problem(problem: Problem, send: Send, *, head_alone: bool) -> None:
     """Send a whole response that says what is wrong; to a HEAD, without its content."""
     await send_head(problem.head, send)
-    await _send_content(b"" if head_alone else problem.content, send)
+    await _send(send, _content(b"" if head_alone else problem.content, more=False))
 
 
 async def read_first(head: Head, body: Body) -> Chunk:
@@ -61,77 +62,84 @@ async def pump(length: int | None, first: Chunk | None, body: Body, send: Send) 
     there, so that a body which is longer than promised is seen as a failure too. Raises `TransferCut` if the
     body breaks, and `ClientGone`.
     """
+    transfer = _Transfer(body, send, length)
     try:
-        return await _pump(length, first, body, send)
+        await transfer.run(first)
     except ClientGone:
         raise
     except Exception as exc:
-        if length is None:
+        # Before the first byte a server may still hold the head back, and give the failure a status.
+        if transfer.sent or first is None:
             await _forbid_a_clean_end(send, exc)
         raise
+    return transfer.sent
 
 
-async def _pump(length: int | None, first: Chunk | None, body: Body, send: Send) -> int:
-    time = asyncio.get_running_loop().time
-    turn_ends = time() + TURN_SECONDS
-    sent, chunk = 0, await _read(body, 0) if first is None else first
-    while chunk:
-        if length is not None and sent + len(chunk) >= length:
-            return await _last(length - sent, chunk, body, send, sent)
-        await _send(send, _content(chunk, more=True))
-        sent += len(chunk)
-        # After a disconnect `send` returns at once. If `read` does too, nothing would ever wait again: the
-        # disconnect would go unnoticed, and the server with all its other clients would stand still.
-        if time() >= turn_ends:
-            await asyncio.sleep(0)
-            turn_ends = time() + TURN_SECONDS
-        chunk = await _read(body, sent)
-    if length is not None and sent != length:
-        raise TransferCut(f"the body ended after {sent} bytes, {length} were promised")
-    await _send_content(b"", send)
-    return sent
+@dataclass(slots=True)
+class _Transfer:
+    """How far a body is on its way: `sent` bytes of the promised `length`."""
+
+    body: Body
+    send: Send
+    length: int | None
+    sent: int = 0
+
+    async def run(self, first: Chunk | None) -> None:
+        time = asyncio.get_running_loop().time
+        turn_ends = time() + TURN_SECONDS
+        chunk = await self._read() if first is None else first
+        while chunk:
+            if self.length is not None and self.sent + len(chunk) >= self.length:
+                await self._end_with(chunk, self.length)
+                return
+            await self._send(chunk, more=True)
+            # After a disconnect `send` returns at once. If `read` does too, nothing would ever wait again:
+            # the disconnect would go unnoticed, and the server with all its other clients would stand still.
+            if time() >= turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = time() + TURN_SECONDS
+            chunk = await self._read()
+        if self.length is not None and self.sent != self.length:
+            raise TransferCut(f"the body ended after {self.sent} bytes, {self.length} were promised")
+        await self._send(b"", more=False)
+
+    async def _end_with(self, chunk: Chunk, length: int) -> None:
+        """Send the chunk that completes the promised length, if it is the end."""
+        if self.sent + len(chunk) > length or await self._read():
+            raise TransferCut(f"the body is longer than the {length} bytes that were promised")
+        await self._send(chunk, more=False)
+
+    async def _read(self) -> Chunk:
+        try:
+            return await self.body.read()
+        except SourceError as exc:
+            raise TransferCut(f"the body broke after {self.sent} bytes: {exc}") from exc
+
+    async def _send(self, chunk: Chunk, *, more: bool) -> None:
+        await _send(self.send, _content(chunk, more=more))
+        self.sent += len(chunk)
 
 
 async def _forbid_a_clean_end(send: Send, failure: Exception) -> None:
-    """Make sure that nobody on the way to the server ends a body that has no promised length.
+    """Make sure that nobody on the way to the server ends this body as if it were whole.
 
     Starlette's `BaseHTTPMiddleware` ends the body where the application failed, and raises the failure only
-    after that, when the client has taken the body for whole. But it hands on a file to send in place of the
-    body, and leaves the end to that; every server refuses a file after the beginning of a body.
+    after that. Where no length was promised, or another middleware took the promise away, the client takes
+    the body for whole. But it hands on a file to send in place of a body, and leaves the end to that; and a
+    file after the beginning of a body is what every server refuses.
     """
     try:
-        # What a server says to this message is of no interest: `failure` goes its way.
+        # What is said to this message is of no interest: `failure` goes its way.
         with suppress(Exception):
             await send({"type": "http.response.pathsend", "path": ""})
     except asyncio.CancelledError:
-        # The middleware has failed meanwhile, and nobody else will tell why.
-        logger.error("a body without a length was cut: %r", failure, exc_info=failure)
-        raise
-
-
-async def _last(missing: int, chunk: Chunk, body: Body, send: Send, sent: int) -> int:
-    """Send the chunk that completes the promised length, if it is the end."""
-    if len(chunk) > missing or await _read(body, sent):
-        raise TransferCut(f"the body is longer than the {sent + missing} bytes that were promised")
-    await _send_content(chunk, send)
-    return sent + missing
-
-
-async def _read(body: Body, sent: int) -> Chunk:
-    try:
-        return await body.read()
-    except SourceError as exc:
-        raise TransferCut(f"the body broke after {sent} bytes: {exc}") from exc
+        # The middleware has failed of it, and tells nobody of the `failure` that it was for.
+        logger.log(logging.ERROR, "a body was cut: %r", failure, exc_info=failure)
 
 
 def _content(chunk: Chunk, *, more: bool) -> dict[str, object]:
     # ASGI: "body" is a byte string. Other buffers are no body to some servers. Bytes are not copied by this.
     return {"type": "http.response.body", "body": bytes(chunk), "more_body": more}
-
-
-async def _send_content(content: Chunk, send: Send) -> None:
-    """Send the whole content of a response, or its last piece."""
-    await _send(send, _content(content, more=False))
 
 
 async def _send(send: Send, message: dict[str, object]) -> None:

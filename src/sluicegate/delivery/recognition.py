@@ -198,8 +198,10 @@ def _from_aiobotocore(stream: Any) -> Recognised:
 
 
 def _from_aiobotocore_httpx(stream: Any) -> Recognised:
-    body = AsyncIteratorBody(_read_async(stream), stream.aclose)
-    return _after(_described(body, stream.raw_stream.headers), stream.tell())
+    response, read = stream.raw_stream, stream.tell()
+    # `read` waits for all that was asked for; but what it has gathered is in none of its other methods.
+    chunks = _read_async(stream) if read else response.aiter_raw()
+    return _after(_described(AsyncIteratorBody(chunks, stream.aclose), response.headers), read)
 
 
 def _from_aiohttp(response: Any) -> Recognised:

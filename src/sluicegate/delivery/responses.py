@@ -310,22 +310,22 @@ def object_route(
     """Decorate a FastAPI path operation that returns an `ObjectResponse`: it answers GET, HEAD and OPTIONS.
 
     The OpenAPI document describes one GET operation with all its answers; `media_type` is what its 200 and
-    206 hold. `options` are those of FastAPI's own route decorators.
+    206 hold. `options` are those of FastAPI's own route decorators, and count for every method.
     """
     responses = {**object_responses(media_type), **options.pop("responses", {})}
+    options = {
+        "response_class": ObjectResponse,
+        "response_model": None,
+        "status_code": HTTPStatus.OK,
+        **options,
+    }
 
     def register(endpoint: Endpoint) -> Endpoint:
-        # The first route takes every request; the second stands in the document, which has no use for the
-        # same operation three times.
+        # The first route takes every request, so it has every option, dependencies above all; the second
+        # stands in the document, which has no use for the same operation three times.
         methods = list(MethodNotAllowed.allowed)
-        router.api_route(path, methods=methods, include_in_schema=False, response_model=None)(endpoint)
-        described = {
-            "response_class": ObjectResponse,
-            "response_model": None,
-            "responses": responses,
-            "status_code": HTTPStatus.OK,
-        }
-        router.get(path, **{**described, **options})(endpoint)
+        router.api_route(path, **{**options, "methods": methods, "include_in_schema": False})(endpoint)
+        router.get(path, responses=responses, **options)(endpoint)
         return endpoint
 
     return register

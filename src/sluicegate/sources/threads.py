@@ -140,17 +140,22 @@ class ThreadBody:
         self._wake()
 
     def _pull(self) -> None:
-        for chunk in self._chunks:
-            if self._closing:
+        # Asked for nothing more once it is to be closed: the next chunk may never come.
+        while not self._closing:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 return
             if chunk:
                 self._ready.append(chunk)
                 self._produced += len(chunk)
                 self._wake()
-            while self._produced - self._consumed >= WINDOW and not self._closing:
-                self._room.clear()
-                if self._produced - self._consumed >= WINDOW and not self._closing:
-                    self._room.wait()
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        while self._produced - self._consumed >= WINDOW and not self._closing:
+            self._room.clear()
+            if self._produced - self._consumed >= WINDOW and not self._closing:
+                self._room.wait()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
