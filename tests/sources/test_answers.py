@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import ClientTimeout
 
 from sluicegate import OpenRequest
 from sluicegate.errors import BadAnswer
@@ -11,6 +12,8 @@ from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfia
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import FromTo, Span, Suffix
 from sluicegate.http.validators import ETag, ETagList, parse_date
+from sluicegate.sources.aiobotocore import AiobotocoreSource
+from sluicegate.sources.http import POOL_SECONDS, HttpSource
 from sluicegate.sources.options import StoreOptions
 from tests.sources.raw_origin import CLOSE, Answer, Pause, answer, raw_origin, served
 from tests.sources.stores import KINDS, Kind, content_of, found, source_at
@@ -244,17 +247,17 @@ async def test_slow_body_that_goes_on_is_read_to_its_end() -> None:
     assert await asyncio.gather(*(read(kind) for kind in KINDS)) == [b"x" * 8] * len(KINDS)
 
 
-@pytest.mark.parametrize("kind", ["aiobotocore", "http"])
-async def test_clients_have_no_limit_on_the_whole_of_a_body(kind: Kind) -> None:
-    async with raw_origin((served(b"content"),)) as origin, source_at(kind, origin.url) as source:
-        outcome = await source.open("key", OpenRequest())
-        await found(outcome).body.aclose()
-        sessions = (
-            [source._session]  # type: ignore[attr-defined]
-            if kind == "http"
-            else list(source.client._endpoint.http_session._sessions.values())  # type: ignore[attr-defined]
-        )
-        assert [session.timeout.total for session in sessions] == [None]
+async def test_aiohttp_has_limits_on_progress_and_none_on_the_whole() -> None:
+    # A wait for a free connection has its limit too: else all hang when slow clients hold them all.
+    expected = ClientTimeout(total=None, connect=3 + POOL_SECONDS, sock_connect=3, sock_read=7)
+    patience = {"connect_timeout": 3, "read_timeout": 7}
+    async with source_at("http", "http://127.0.0.1:1", **patience) as source:
+        assert isinstance(source, HttpSource)
+        assert source._session is not None
+        assert source._session.timeout == expected
+    async with source_at("aiobotocore", "http://127.0.0.1:1", **patience) as source:
+        assert isinstance(source, AiobotocoreSource)
+        assert (await source.client._endpoint.http_session._get_session(None))._timeout == expected
 
 
 def test_progress_is_limited_unless_told_otherwise() -> None:

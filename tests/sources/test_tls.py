@@ -36,6 +36,7 @@ async def test_authority_in_a_file_is_trusted(secure: NginxServer, kind: Kind) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 async def test_verification_can_be_turned_off(secure: NginxServer, kind: Kind) -> None:
     async with source_at(kind, secure.tls_url or "", tls_verify=False) as source:
         assert await content_of(await source.open("key", OpenRequest())) == b"content"

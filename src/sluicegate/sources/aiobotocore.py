@@ -25,7 +25,7 @@ from sluicegate.sources.aws import (
 )
 from sluicegate.sources.base import EmptyBody, Found, OpenOutcome, OpenRequest
 from sluicegate.sources.certificates import tls_context
-from sluicegate.sources.http import AIOHTTP_ERRORS, AiohttpBody
+from sluicegate.sources.http import AIOHTTP_ERRORS, POOL_SECONDS, AiohttpBody
 from sluicegate.sources.http import translate as translate_aiohttp
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
 
@@ -48,7 +48,7 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
         """Make the client, once: it costs tens of milliseconds."""
         await asyncio.to_thread(tls_context, self._options.tls_verify)
         session = AioSession(profile=self._options.profile)
-        config = AioConfig(http_session_cls=_FixedOrigin, **client_settings(self._options))
+        config = AioConfig(http_session_cls=_BoundedSession, **client_settings(self._options))
         try:
             context = session.create_client("s3", config=config, **client_arguments(session, self._options))
             self.client = await self._stack.enter_async_context(context)
@@ -90,21 +90,32 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
         return _found(response, what)
 
 
-class _FixedOrigin(AIOHTTPSession):  # type: ignore[misc]
-    """aiobotocore's way to send requests, but for redirects: it would follow them to any host."""
+class _BoundedSession(AIOHTTPSession):  # type: ignore[misc]
+    """aiobotocore's way to send requests, but for redirects and for waiting.
+
+    It would follow redirects to any host, and wait for ever for one of its connections to be free.
+    """
 
     async def _get_session(self, proxy_url: str | None) -> Any:
-        return _WithoutRedirects(await super()._get_session(proxy_url))
+        limits = self._timeout
+        timeout = type(limits)(
+            connect=limits.sock_connect + POOL_SECONDS,
+            sock_connect=limits.sock_connect,
+            sock_read=limits.sock_read,
+        )
+        return _BoundedRequests(await super()._get_session(proxy_url), timeout)
 
 
-class _WithoutRedirects:
-    """An aiohttp session that hands out redirects as the answers that they are."""
+class _BoundedRequests:
+    """An aiohttp session that hands out redirects as the answers that they are, within `timeout`."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, timeout: Any) -> None:
         self._session = session
+        self._timeout = timeout
 
     async def request(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._session.request(*args, allow_redirects=False, **kwargs)
+        bounds = {"allow_redirects": False, "timeout": self._timeout}
+        return await self._session.request(*args, **{**bounds, **kwargs})
 
 
 def _translate(exc: Exception, what: str) -> SourceError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
@@ -162,10 +163,11 @@ def _chunks(stream: Any, what: str) -> Iterator[bytes]:
 
 
 def _interrupt(stream: Any) -> None:
-    """Wake a thread that is blocked in a read of `stream`."""
-    # Not every stream has a socket to shut down: it may have ended meanwhile.
-    with suppress(AttributeError, OSError, RuntimeError, ValueError):
-        stream._raw_stream.shutdown()
+    """Wake a thread that is blocked in a read of `stream`, and let go of the store."""
+    # Both ways: urllib3's own `shutdown` ends reading alone, and its pool would keep the connection, and
+    # the store would go on sending. Not every stream has a socket: it may have ended meanwhile.
+    with suppress(AttributeError, OSError):
+        stream._raw_stream._connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _discard(call: Future[OpenOutcome]) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -38,7 +36,7 @@ from sluicegate.http.ranges import FromTo, RangeSpec, Span, Suffix
 from sluicegate.http.validators import origin_etag, to_http_seconds
 from sluicegate.sources.base import CHUNK_SIZE, Chunk, EmptyBody, Found, OpenOutcome, OpenRequest, check_key
 from sluicegate.sources.certificates import tls_context
-from sluicegate.sources.headers import error_for_status
+from sluicegate.sources.obstore_texts import cause_in, first_line, is_not_partial, status_in
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, Location, StoreOptions, parse_location
 
 if TYPE_CHECKING:
@@ -51,15 +49,12 @@ NO_TOTAL_TIMEOUT: Final = timedelta(days=365)
 RETRY_SECONDS: Final = 10.0
 """No retry of a request begins later than this after its first attempt."""
 
-MAX_REASON: Final = 300
-"""Characters of obstore's own words in a message."""
-
 MAX_DERIVED: Final = 32
 """Clients kept for prefixes of keys with empty segments (`a//b`), which obstore's paths cannot hold."""
 
 ERRORS: Final[tuple[tuple[type[Exception], type[SourceError]], ...]] = (
     # The first row that fits wins, so subclasses stand above their bases. Of a GenericError the text says
-    # more, see _CAUSES.
+    # more, see obstore_texts.py.
     (FileNotFoundError, NotFound),
     (exceptions.NotFoundError, NotFound),
     (exceptions.InvalidPathError, InvalidKey),
@@ -80,36 +75,6 @@ ERRORS: Final[tuple[tuple[type[Exception], type[SourceError]], ...]] = (
 
 OBSTORE_ERRORS: Final = (exceptions.BaseError, OSError, ValueError)
 """What obstore's functions raise: its own tree, and three of Python's."""
-
-# obstore tells the cause of a GenericError in a debug text behind this line. Strings in it are escaped, and
-# addresses percent-encoded, so a whole line that looks like one of these is one: no key can fake it.
-_DEBUG_MARK: Final = "\nDebug source:\n"
-_STATUS = re.compile(r"^\s+status: ([0-9]{3}),$", re.MULTILINE)
-_CODE = re.compile(r"<Code>([A-Za-z]{1,64})</Code>")
-_REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in \S+ - ")
-_DETAIL = re.compile(
-    r'^\s+(?:message|error): "([^"\\]{1,200})",$|^\s+error: InvalidCertificate\(\s+(\w+)', re.MULTILINE
-)
-_NOT_PARTIAL = re.compile(r"^\s+source: NotPartial,$", re.MULTILINE)
-_CAUSES: Final[tuple[tuple[re.Pattern[str], type[SourceError] | None], ...]] = (
-    (re.compile(r"^\s+source: (?:StartTooLarge|Range) \{$", re.MULTILINE), None),
-    (re.compile(r"^\s+(?:source: InvalidRange|kind: InvalidRange)", re.MULTILINE), None),
-    # How MinIO describes the last bytes of an empty object.
-    (re.compile(r'^\s+value: "bytes 0--1/0",$', re.MULTILINE), None),
-    (re.compile(r"^\s+source: InvalidPath \{$", re.MULTILINE), InvalidKey),
-    (re.compile(r"^\s+kind: (?:NotADirectory|InvalidFilename|NotFound),$", re.MULTILINE), NotFound),
-    (re.compile(r"^\s+kind: PermissionDenied,$", re.MULTILINE), Denied),
-    (re.compile(r"^\s+(?:(?:kind|source): )?(?:TimedOut|Timeout),$", re.MULTILINE), OriginTimeout),
-    (
-        re.compile(
-            r"^\s+(?:Parse\($|source: (?:UnexpectedRange|Header|NoContentRange|ParseContentRange)\b)",
-            re.MULTILINE,
-        ),
-        BadAnswer,
-    ),
-    (re.compile(r"^\s+kind: (?:Connect|Request|Interrupted|Unknown),$", re.MULTILINE), Unavailable),
-    (re.compile(r"^\s+kind: (?:Decode|Body),$", re.MULTILINE), BrokenBody),
-)
 
 
 class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
@@ -146,7 +111,7 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         except BadOptions:
             raise
         except OBSTORE_ERRORS as exc:
-            raise BadOptions(f"{self.location}: {_first_line(exc)}") from exc
+            raise BadOptions(f"{self.location}: {first_line(str(exc))}") from exc
         return self
 
     async def __aexit__(
@@ -174,21 +139,24 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         except exceptions.PreconditionError:
             return PreconditionFailed()
         except OBSTORE_ERRORS as exc:
-            if request.range is not None and _NOT_PARTIAL.search(_debug_text(exc)):
+            if request.range is not None and is_not_partial(str(exc)):
                 # The store ignored the range, as it may, but obstore keeps nothing of such an answer.
                 return await self.open(key, replace(request, range=None))
-            failure = translate(exc, what)
-            if failure is None:
-                return Unsatisfiable(None)
-            raise failure from exc
+            match translate(exc, what):
+                case Unsatisfiable() as outcome:
+                    return outcome
+                case failure:
+                    raise failure from exc
         return _found(result, request, key, what)
 
     async def _metadata(self, client: Client, path: str, key: str) -> Metadata:
         try:
             result = await obstore.get_async(client, path, options={"head": True})
         except OBSTORE_ERRORS as exc:
-            what = f"{self.location} {key!r}"
-            raise translate(exc, what) or BadAnswer(f"{what}: 416 to a HEAD") from exc
+            failure = translate(exc, f"{self.location} {key!r}")
+            if isinstance(failure, Unsatisfiable):
+                failure = BadAnswer(f"{self.location} {key!r}: 416 to a HEAD")
+            raise failure from exc
         return describe_result(result, key)
 
     async def _place(self, key: str) -> tuple[Client, str]:
@@ -312,41 +280,16 @@ def _end_of_second(moment: datetime) -> datetime:
     return moment.replace(microsecond=999_999)
 
 
-def translate(exc: Exception, what: str) -> SourceError | None:
-    """Our error for one of obstore's; `None` if it stands for a range that cannot be satisfied."""
-    debug = _debug_text(exc)
-    if (matched := _STATUS.search(debug)) is not None:
-        code = _CODE.search(debug)
-        status = int(matched[1])
-        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return None
-        return error_for_status(status, f"{what}: {status} {code[1] if code else ''}".rstrip(), {})
+def translate(exc: Exception, what: str) -> SourceError | Unsatisfiable:
+    """What one of obstore's errors stands for: a failure, or a range that cannot be satisfied."""
+    if (answered := status_in(str(exc), what)) is not None:
+        return answered
     if isinstance(exc, exceptions.GenericError):
-        for pattern, ours in _CAUSES:
-            if found := pattern.search(debug):
-                return None if ours is None else ours(f"{what}: {_reason(exc, found[0])}")
-        return BadAnswer(f"{what}: {_reason(exc, '')}")
+        return cause_in(str(exc), what)
     for theirs, ours in ERRORS:
         if isinstance(exc, theirs):
             return ours(f"{what}: {type(exc).__name__}")
     return BadAnswer(f"{what}: {type(exc).__name__}")
-
-
-def _reason(exc: Exception, found: str) -> str:
-    """What a GenericError says in its first line, without the address, and its cause, or what was `found`."""
-    said = _REQUEST.sub("", _first_line(exc))
-    detail = _DETAIL.search(_debug_text(exc))
-    cause = (detail[1] or detail[2]) if detail else found.strip(" ,({\n")
-    return f"{said} ({cause})" if cause else said
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).partition("\n")[0][:MAX_REASON]
-
-
-def _debug_text(exc: Exception) -> str:
-    _, mark, debug = str(exc).rpartition(_DEBUG_MARK)
-    return debug if mark else ""
 
 
 def _broken(exc: Exception, what: str) -> SourceError:

@@ -106,6 +106,8 @@ class StoreOptions:
             raise BadOptions("session_token needs access_key_id and secret_access_key beside it")
         if self.anonymous and (self.access_key_id or self.profile):
             raise BadOptions("anonymous excludes access_key_id and profile")
+        if self.endpoint_url is not None:
+            _check_endpoint(self.endpoint_url)
         if self.addressing not in ("path", "virtual"):
             raise BadOptions(f'addressing is "path" or "virtual", got {self.addressing!r}')
         _check_limits(self)
@@ -131,6 +133,17 @@ class HttpOptions:
 
     def __post_init__(self) -> None:
         _check_limits(self)
+
+
+def _check_endpoint(url: str) -> None:
+    # The address stays out of the messages: what is none may hold a secret.
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError as exc:
+        raise BadOptions(f"endpoint_url is no address: {exc}") from exc
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
+        raise BadOptions("endpoint_url is http://host:port or https://host:port, without user and password")
 
 
 def _check_limits(options: StoreOptions | HttpOptions) -> None:
