@@ -1,1 +1,1 @@
-"""Out to the client: the responses, and the pump that sends them."""
+"""The last part of the way: responses, and how their bodies are sent."""

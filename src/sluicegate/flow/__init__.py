@@ -1,1 +1,1 @@
-"""What happens to a body on its way from a source to the client."""
+"""Between a request and its sources: which requests are made, and what body comes of them."""

@@ -1,1 +1,1 @@
-"""What HTTP means: pure functions and frozen values. No await, no clock, no log, no I/O."""
+"""The semantics of HTTP, as functions that decide and do nothing else."""

@@ -1,1 +1,1 @@
-"""Where objects live: one file a kind, all passing the contract of `sluicegate.testing`."""
+"""The origins: stores and services, each behind the same small interface."""
