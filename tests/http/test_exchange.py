@@ -22,6 +22,8 @@ from sluicegate.errors import (
 )
 from sluicegate.http.conditions import Conditions, IfRange
 from sluicegate.http.exchange import (
+    MAX_RETRY_SECONDS,
+    NO_OVERRIDES,
     ClientRequest,
     Head,
     Multiple,
@@ -30,18 +32,23 @@ from sluicegate.http.exchange import (
     Overrides,
     Partial,
     PreconditionFailed,
+    Problem,
     Unsatisfiable,
     Whole,
     accepted_request_id,
     answer,
     answer_error,
+    answer_problem,
+    content_type_for,
     read_request,
 )
-from sluicegate.http.fields import safe_value
+from sluicegate.http.fields import check_fields, safe_value
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.multipart import Multipart
-from sluicegate.http.ranges import FromTo, Span
-from sluicegate.http.validators import ETag, ETagList
+from sluicegate.http.ranges import MAX_RANGES, FromTo, Span
+from sluicegate.http.validators import ETag, ETagList, origin_etag
+
+from .texts import ANYTHING, LATIN_1
 
 OBJECT = Metadata(
     size=100,
@@ -90,6 +97,15 @@ PARTS = Multipart((Span(0, 5), Span(10, 20)), 100, "edge", "image/jpeg")
             id="if-range",
         ),
         pytest.param("GET", {"if-range": '"a"'}, ClientRequest("GET"), id="if-range-alone"),
+        pytest.param(
+            "GET", {"range": "bytes=0-1", "if-range": 'W/"a"'}, ClientRequest("GET"), id="weak-if-range"
+        ),
+        pytest.param(
+            "GET",
+            {"range": "bytes=0-1", "if-range": "garbage"},
+            ClientRequest("GET"),
+            id="bad-if-range",
+        ),
         pytest.param(
             "HEAD",
             {"if-none-match": '"a"'},
@@ -150,11 +166,17 @@ def test_outcome_is_answered(outcome: Outcome, expected: Head) -> None:
 
 
 def test_several_spans_are_framed_and_have_no_range_of_their_own() -> None:
-    head = answer(Multiple(OBJECT, PARTS))
-    fields = dict(head.fields)
-    assert (head.status, fields["content-type"]) == (206, "multipart/byteranges; boundary=edge")
-    assert fields["content-length"] == str(PARTS.length)
-    assert "content-range" not in fields
+    described = (
+        ("content-length", str(PARTS.length)),
+        ("content-type", "multipart/byteranges; boundary=edge"),
+        *DESCRIBED[1:],
+    )
+    assert answer(Multiple(OBJECT, PARTS)) == Head(206, (*described, *VERSION), PARTS.length)
+
+
+def test_size_that_the_origin_does_not_tell_is_a_star() -> None:
+    head = answer(Partial(Metadata(), Span(3, 5)))
+    assert dict(head.fields)["content-range"] == "bytes 3-4/*"
 
 
 def test_route_has_the_last_word_on_fields() -> None:
@@ -200,6 +222,19 @@ def test_failure_becomes_problem_details(error: SluicegateError, status: int) ->
     assert int(fields["content-length"]) == len(problem.content) == problem.head.length
 
 
+def test_problem_is_written_as_the_standard_has_it() -> None:
+    problem = answer_problem(404, "Not found", "id-1", detail="no route", fields=(("x-more", "1"),))
+    content = b'{"title": "Not found", "status": 404, "detail": "no route", "request_id": "id-1"}'
+    fields = (
+        ("content-type", "application/problem+json"),
+        ("content-length", str(len(content))),
+        ("cache-control", "no-store"),
+        ("x-request-id", "id-1"),
+        ("x-more", "1"),
+    )
+    assert problem == Problem(Head(404, fields, len(content)), content)
+
+
 def test_client_learns_nothing_of_the_origin() -> None:
     secret = "s3://images 'key' at 10.0.0.1: AccessDenied"
     for error in (NotFound(secret), Denied(secret), Unavailable(secret), BadAnswer(secret)):
@@ -220,6 +255,10 @@ def test_denied_can_be_said_openly() -> None:
         pytest.param(None, "1", id="unsaid"),
         pytest.param(2.1, "3", id="rounded-up"),
         pytest.param(0.0, "1", id="now"),
+        pytest.param(-5.0, "1", id="before-now"),
+        pytest.param(1e19, str(MAX_RETRY_SECONDS), id="never"),
+        pytest.param(float("inf"), str(MAX_RETRY_SECONDS), id="endless"),
+        pytest.param(float("nan"), str(MAX_RETRY_SECONDS), id="no-number"),
     ],
 )
 def test_throttling_says_when_to_come_back(seconds: float | None, expected: str) -> None:
@@ -245,38 +284,66 @@ def test_request_id_of_a_client_is_kept_if_it_is_harmless(value: str | None, exp
     assert accepted_request_id(value) == expected
 
 
-TEXT = st.none() | st.text(st.characters(max_codepoint=300))
+# What an origin may say of an object, each value as a source hands it on.
+SAID = st.one_of(st.none(), st.text(st.characters(max_codepoint=300)), LATIN_1).map(safe_value)
+DESCRIPTIONS = st.builds(
+    Metadata,
+    size=st.just(100),
+    etag=st.one_of(st.none(), LATIN_1).map(origin_etag),
+    last_modified=st.none() | st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),
+    ranges=st.booleans(),
+    content_type=SAID,
+    content_encoding=SAID,
+    content_language=SAID,
+    content_disposition=SAID,
+    content_location=SAID,
+    cache_control=SAID,
+    expires=SAID,
+    vary=SAID,
+)
 
 
-@given(TEXT, TEXT, TEXT)
-def test_nothing_that_an_origin_says_splits_a_header(
-    one: str | None, two: str | None, three: str | None
-) -> None:
-    described = replace(
-        OBJECT, content_type=safe_value(one), content_disposition=safe_value(two), vary=safe_value(three)
+@given(DESCRIPTIONS)
+def test_nothing_that_an_origin_says_splits_a_header(said: Metadata) -> None:
+    outcomes = (
+        Whole(said),
+        Partial(said, Span(0, 1)),
+        Multiple(said, replace(PARTS, content_type=content_type_for(said, NO_OVERRIDES))),
+        NotModified(said),
+        PreconditionFailed(),
+        Unsatisfiable(said.size),
     )
-    for name, value in answer(Whole(described)).fields:
-        assert not set("\r\n\0") & set(name + value)
-        value.encode("latin-1")
+    for fields in (answer(outcome).fields for outcome in outcomes):
+        assert check_fields(dict(fields)) == fields
+
+
+@given(DESCRIPTIONS)
+def test_part_of_several_has_as_many_lines_as_its_framing(said: Metadata) -> None:
+    framed = replace(PARTS, content_type=content_type_for(said, NO_OVERRIDES))
+    assert framed.preamble(PARTS.spans[0]).count(b"\r") == framed.preamble(PARTS.spans[0]).count(b"\n") == 5
+
+
+ERRORS = st.one_of(
+    st.builds(Throttled, st.text(), st.none() | st.floats()),
+    *(st.builds(kind, st.text()) for kind in (NotFound, Denied, BadAnswer, MethodNotAllowed, OriginTimeout)),
+)
+
+
+@given(ERRORS, LATIN_1, st.sampled_from([403, 404]))
+def test_no_failure_splits_a_header(error: SluicegateError, request_id: str, denied_status: int) -> None:
+    chosen = accepted_request_id(request_id) or "made-up"
+    problem = answer_error(error, chosen, denied_status=denied_status)
+    assert check_fields(dict(problem.head.fields)) == problem.head.fields
+    assert problem.head.length == len(problem.content)
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["range", "if-range", "if-match"]), st.text(st.characters(max_codepoint=255))
-    )
+        st.sampled_from(["range", "if-range", "if-match", "if-none-match", "if-modified-since"]), ANYTHING
+    ),
+    st.sampled_from(["GET", "HEAD"]),
 )
-def test_no_fields_make_reading_raise(fields: dict[str, str]) -> None:
-    assert read_request("GET", fields).method == "GET"
-
-
-SPANS = st.lists(st.tuples(st.integers(0, 900), st.integers(1, 99)), min_size=2, max_size=5)
-
-
-@given(SPANS, st.text("abc/;= ", min_size=1))
-def test_multipart_is_as_long_as_it_says(pairs: list[tuple[int, int]], content_type: str) -> None:
-    spans = tuple(Span(start, start + length) for start, length in pairs)
-    multipart = Multipart(spans, 1000, "edge", content_type)
-    body = b"".join(multipart.preamble(span) + b"x" * span.length for span in spans) + multipart.epilogue
-    assert len(body) == multipart.length
-    assert body.startswith(b"\r\n--edge\r\n")
-    assert body.endswith(b"\r\n--edge--\r\n")
+def test_no_fields_make_reading_raise(fields: dict[str, str], method: str) -> None:
+    request = read_request(method, fields)
+    assert request.method == method
+    assert request.ranges is None or 0 < len(request.ranges) <= MAX_RANGES

@@ -1,5 +1,6 @@
 """Ranges: what a `Range` asks for, and which bytes of an object that comes to."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from sluicegate.http.ranges import (
     MAX_FIELD_LENGTH,
+    MAX_POSITION,
     MAX_RANGES,
     ContentRange,
     FromTo,
@@ -20,6 +22,8 @@ from sluicegate.http.ranges import (
     parse_range,
     select,
 )
+
+from .texts import ANYTHING, CONTENT_RANGES, RANGES
 
 SPECS = st.one_of(
     st.builds(FromTo, st.integers(0, 300)),
@@ -38,7 +42,11 @@ SPECS = st.one_of(
         pytest.param("BYTES=1-2", (FromTo(1, 2),), id="unit-in-capitals"),
         pytest.param("bytes=1-2, 4-5,-1", (FromTo(1, 2), FromTo(4, 5), Suffix(1)), id="several"),
         pytest.param("bytes=,1-2,\t,", (FromTo(1, 2),), id="empty-elements"),
-        pytest.param("bytes=9999999999999999999-", (FromTo(9999999999999999999),), id="nineteen-digits"),
+        pytest.param("bytes=0-18446744073709551615", (FromTo(0),), id="ends-where-64-bits-do"),
+        pytest.param("bytes=0-" + "9" * 600, (FromTo(0),), id="ends-beyond-any-object"),
+        pytest.param("bytes=" + "9" * 600 + "-", (FromTo(MAX_POSITION),), id="starts-beyond-any-object"),
+        pytest.param("bytes=-" + "9" * 600, (Suffix(MAX_POSITION),), id="suffix-longer-than-any-object"),
+        pytest.param("bytes=007-0009", (FromTo(7, 9),), id="leading-zeros"),
         pytest.param("bytes=", None, id="nothing"),
         pytest.param("bytes=,", None, id="only-empty-elements"),
         pytest.param("bytes=-", None, id="no-numbers"),
@@ -53,7 +61,8 @@ SPECS = st.one_of(
         pytest.param("lines=1-2", None, id="other-unit"),
         pytest.param("bytes 1-2", None, id="no-equals"),
         pytest.param("", None, id="empty"),
-        pytest.param("bytes=10000000000000000000-", None, id="more-digits-than-any-object"),
+        pytest.param("bytes=" + "9" * 601 + "-", None, id="more-digits-than-python-counts"),
+        pytest.param("bytes=0-0\n", None, id="line-break"),
         pytest.param("bytes=" + "0-0," * MAX_RANGES + "1-1", None, id="too-many"),
         pytest.param("bytes=0-0" + " " * MAX_FIELD_LENGTH, None, id="too-long"),
     ],
@@ -83,9 +92,15 @@ def test_as_many_ranges_as_are_allowed_are_parsed() -> None:
         pytest.param((FromTo(0, 4), FromTo(2, 6)), 20, (Span(0, 7),), id="overlapping"),
         pytest.param((FromTo(5, 6), FromTo(0, 1)), 10, (Span(5, 7), Span(0, 2)), id="in-the-order-asked-for"),
         pytest.param((FromTo(0), FromTo(0)), 10, None, id="more-bytes-than-the-object"),
+        pytest.param((FromTo(0, 4), FromTo(0, 4)), 10, (Span(0, 5),), id="twice-the-same"),
+        pytest.param(
+            (FromTo(8), FromTo(0, 1), FromTo(2, 2)), 10, (Span(8, 10), Span(0, 3)), id="joined-in-order"
+        ),
         pytest.param((FromTo(0, 0),), 0, None, id="empty-object-from-its-start"),
         pytest.param((Suffix(5),), 0, None, id="empty-object-by-suffix"),
         pytest.param((FromTo(1),), 0, (), id="empty-object-past-its-end"),
+        pytest.param((Suffix(0),), 0, (), id="empty-object-by-empty-suffix"),
+        pytest.param((FromTo(1), FromTo(0)), 0, None, id="empty-object-several"),
     ],
 )
 def test_spans_of_an_object(
@@ -112,15 +127,39 @@ def test_content_range_is_parsed_or_refused(value: str, expected: ContentRange |
     assert parse_content_range(value) == expected
 
 
-def test_span_refuses_to_run_backwards() -> None:
-    with pytest.raises(ValueError, match="0 <= start <= stop"):
-        Span(2, 1)
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: Span(2, 1), id="span-backwards"),
+        pytest.param(lambda: Span(-1, 1), id="span-before-the-start"),
+        pytest.param(lambda: FromTo(2, 1), id="range-backwards"),
+        pytest.param(lambda: FromTo(-1), id="range-before-the-start"),
+        pytest.param(lambda: Suffix(-1), id="suffix-of-less-than-nothing"),
+        pytest.param(lambda: ContentRange(None, None), id="content-range-of-nothing-known"),
+        pytest.param(lambda: ContentRange(Span(0, 0), 0), id="content-range-of-no-bytes"),
+        pytest.param(lambda: ContentRange(Span(0, 1), 0), id="content-range-of-an-empty-object"),
+        pytest.param(lambda: ContentRange(Span(5, 11), 10), id="content-range-past-the-size"),
+        pytest.param(lambda: exactly(Span(3, 3)), id="range-of-an-empty-span"),
+    ],
+)
+def test_value_that_makes_no_sense_cannot_be_made(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"got|no Content-Range"):
+        make()
 
 
-@given(st.text(st.characters(max_codepoint=255)))
-def test_no_text_makes_parsing_raise(value: str) -> None:
+@pytest.mark.parametrize("spec", [Suffix(5), Suffix(0), FromTo(0), FromTo(0, 4)], ids=str)
+def test_no_range_selects_a_byte_of_an_empty_object(spec: RangeSpec) -> None:
+    assert spec.resolve(0) is None
+
+
+@given(st.one_of(ANYTHING, RANGES))
+def test_no_text_makes_parsing_a_range_raise(value: str) -> None:
     parse_range(value)
     parse_range(f"bytes={value}")
+
+
+@given(st.one_of(ANYTHING, CONTENT_RANGES))
+def test_no_text_makes_parsing_a_content_range_raise(value: str) -> None:
     parse_content_range(value)
     parse_content_range(f"bytes {value}")
 
@@ -130,9 +169,21 @@ def test_range_survives_the_wire(spec: RangeSpec) -> None:
     assert parse_range(format_range(spec)) == (spec,)
 
 
-@given(st.integers(0, 300), st.integers(1, 300), st.integers(0, 300))
-def test_content_range_survives_the_wire(start: int, length: int, more: int) -> None:
-    place = ContentRange(Span(start, start + length), start + length + more)
+@given(st.lists(SPECS, min_size=1, max_size=MAX_RANGES))
+def test_several_ranges_survive_the_wire(specs: list[RangeSpec]) -> None:
+    assert parse_range("bytes=" + ", ".join(map(str, specs))) == tuple(specs)
+
+
+PLACES = st.tuples(st.integers(0, 300), st.integers(1, 300), st.none() | st.integers(0, 300)).map(
+    lambda numbers: ContentRange(
+        Span(numbers[0], numbers[0] + numbers[1]),
+        None if numbers[2] is None else sum(numbers[:2]) + numbers[2],
+    )
+)
+
+
+@given(PLACES | st.integers(0, 300).map(lambda size: ContentRange(None, size)))
+def test_content_range_survives_the_wire(place: ContentRange) -> None:
     assert parse_content_range(str(place)) == place
 
 
@@ -142,15 +193,34 @@ def test_range_of_exactly_a_span_selects_it(start: int, length: int) -> None:
     assert select((exactly(span),), span.stop) == (span,)
 
 
+def bytes_asked_for(spec: RangeSpec, size: int) -> set[int]:
+    """The positions that `spec` names in an object of `size` bytes, by the letter of section 14.1.2."""
+    match spec:
+        case FromTo(first, last):
+            return {byte for byte in range(size) if first <= byte and (last is None or byte <= last)}
+        case Suffix(length):
+            return {byte for byte in range(size) if byte >= size - length}
+
+
 @given(st.lists(SPECS, min_size=1, max_size=8), st.integers(0, 200))
 def test_spans_hold_the_bytes_asked_for_and_no_others(specs: list[RangeSpec], size: int) -> None:
-    asked = [span for spec in specs if (span := spec.resolve(size)) is not None]
-    wanted = {byte for span in asked for byte in range(span.start, span.stop)}
+    asked = [bytes_asked_for(spec, size) for spec in specs]
     spans = select(tuple(specs), size)
     if spans is None:
-        assert size == 0 or sum(span.length for span in asked) > size
+        assert size == 0 or sum(map(len, asked)) > size
         return
     sent = [byte for span in spans for byte in range(span.start, span.stop)]
-    assert sorted(sent) == sorted(wanted)
-    ordered = sorted(spans)
-    assert all(one.stop < other.start for one, other in pairwise(ordered))
+    assert sorted(sent) == sorted(set().union(*asked))
+    assert sum(span.length for span in spans) <= size
+
+
+@given(st.lists(SPECS, min_size=1, max_size=8), st.integers(0, 200))
+def test_spans_lie_inside_the_object_and_do_not_touch(specs: list[RangeSpec], size: int) -> None:
+    spans = select(tuple(specs), size) or ()
+    assert all(0 <= span.start < span.stop <= size for span in spans)
+    assert all(one.stop < other.start for one, other in pairwise(sorted(spans)))
+
+
+@given(st.integers(1, 200), SPECS)
+def test_one_range_is_never_too_much(size: int, spec: RangeSpec) -> None:
+    assert select((spec,), size) in ((), (spec.resolve(size),))

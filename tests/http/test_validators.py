@@ -18,6 +18,8 @@ from sluicegate.http.validators import (
     to_http_seconds,
 )
 
+from .texts import ANYTHING, DATES, HOSTILE, TAGS
+
 MOMENT = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 
 
@@ -53,19 +55,63 @@ def test_entity_tag_is_parsed_or_refused(value: str, expected: ETag | None) -> N
         pytest.param('"a" "b"', None, id="no-comma"),
         pytest.param('*, "a"', None, id="any-among-others"),
         pytest.param("a", None, id="no-quotes"),
+        pytest.param(" , ,\t,", None, id="only-empty-elements"),
+        pytest.param('"a"\t ,\t,, \t"b"', ETagList((ETag("a"), ETag("b"))), id="white-space-between"),
+        pytest.param('"a", b', None, id="one-without-quotes"),
+        pytest.param('"a", W/', None, id="one-without-a-tag"),
+        pytest.param('"a"\n', None, id="line-break"),
+        pytest.param("\n", None, id="only-a-line-break"),
     ],
 )
 def test_list_of_tags_is_parsed_or_refused(value: str, expected: ETagList | None) -> None:
     assert parse_etag_list(value) == expected
 
 
-def test_tag_that_an_origin_sent_without_quotes_gets_them() -> None:
-    assert (origin_etag("abc"), origin_etag('"abc"'), origin_etag(""), origin_etag(None)) == (
-        ETag("abc"),
-        ETag("abc"),
-        None,
-        None,
-    )
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(" " * HOSTILE + "x", id="white-space"),
+        pytest.param("," * HOSTILE + "x", id="commas"),
+        pytest.param(" ," * HOSTILE + "x", id="both"),
+        pytest.param('"a"' + " " * HOSTILE + "x", id="white-space-behind-a-tag"),
+        pytest.param('"a",' + " " * HOSTILE + "x", id="white-space-behind-a-comma"),
+        pytest.param('"' + "a" * HOSTILE, id="no-second-quote"),
+        pytest.param("W/" * HOSTILE, id="weakness-alone"),
+    ],
+)
+@pytest.mark.timeout(10)
+def test_hostile_list_costs_no_more_than_its_length(value: str) -> None:
+    assert parse_etag_list(value) is None
+
+
+@pytest.mark.timeout(10)
+def test_long_list_is_read_in_a_time_that_its_length_tells() -> None:
+    tags = ETagList((ETag("a"),) * 100_000)
+    assert parse_etag_list(str(tags)) == tags
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("abc", ETag("abc"), id="no-quotes"),
+        pytest.param('"abc"', ETag("abc"), id="quotes"),
+        pytest.param('W/"abc"', ETag("abc", weak=True), id="weak"),
+        pytest.param("W/abc", ETag("abc", weak=True), id="weak-without-quotes"),
+        pytest.param('"a b"', None, id="space-inside"),
+        pytest.param('a"b', None, id="quote-inside"),
+        pytest.param('"a", "b"', None, id="two-tags"),
+        pytest.param("", None, id="empty"),
+        pytest.param(None, None, id="missing"),
+    ],
+)
+def test_tag_of_an_origin_is_read_with_and_without_quotes(value: str | None, expected: ETag | None) -> None:
+    assert origin_etag(value) == expected
+
+
+@pytest.mark.parametrize("opaque", ['a"', "a b", "a\r\nb", "\0", "\x7f", "日本"])
+def test_tag_that_no_header_can_hold_cannot_be_made(opaque: str) -> None:
+    with pytest.raises(ValueError, match="entity tag"):
+        ETag(opaque)
 
 
 @pytest.mark.parametrize(
@@ -136,15 +182,27 @@ def test_date_is_strong_only_when_it_is_old_enough(answered: datetime | None, ex
     assert is_strong_date(MOMENT, answered) is expected
 
 
-@given(st.text(st.characters(max_codepoint=255)))
-def test_no_text_makes_parsing_raise(value: str) -> None:
+@given(st.one_of(ANYTHING, TAGS))
+def test_no_text_makes_parsing_tags_raise(value: str) -> None:
     parse_etag(value)
     parse_etag_list(value)
-    parse_date(value)
     origin_etag(value)
 
 
-@given(st.lists(st.builds(ETag, st.text("abc,-/\\ÿ!#"), st.booleans()), min_size=1))
+@given(st.one_of(ANYTHING, DATES))
+def test_no_text_makes_parsing_a_date_raise(value: str) -> None:
+    parse_date(value)
+
+
+OPAQUE = st.text("abc,-/\\ÿ!#")
+
+
+@given(st.builds(ETag, OPAQUE, st.booleans()))
+def test_tag_survives_the_wire(tag: ETag) -> None:
+    assert parse_etag(str(tag)) == tag
+
+
+@given(st.lists(st.builds(ETag, OPAQUE, st.booleans()), min_size=1))
 def test_list_of_tags_survives_the_wire(tags: list[ETag]) -> None:
     listed = ETagList(tuple(tags))
     assert parse_etag_list(str(listed)) == listed

@@ -1,7 +1,8 @@
 """What a client's request costs at the origin, and what its answer comes to.
 
-The plain cases are one request. A second one is made only where the first left something open: the size
-after an unsatisfiable range, the whole object after an `If-Range` that did not hold, several ranges.
+The plain cases are one request. Another one is made only where the first left something open: the size after
+a range that was refused, the whole object after an `If-Range` that did not hold, several ranges, an answer
+that cannot be meant.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluicegate.errors import BadAnswer
+from sluicegate.flow.answers import is_asked_for, is_credible, is_pinnable, is_same_version
+from sluicegate.flow.closing import close
 from sluicegate.flow.multipart import MultipartBody
 from sluicegate.http.conditions import (
     UNCONDITIONAL,
@@ -34,7 +37,7 @@ from sluicegate.http.exchange import (
 from sluicegate.http.fields import Fields
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.multipart import Multipart
-from sluicegate.http.ranges import FromTo, RangeSpec, Span, exactly, select
+from sluicegate.http.ranges import RangeSpec, Span, exactly, select
 from sluicegate.sources.base import Body, EmptyBody, Found, OpenOutcome, OpenRequest, Source
 
 
@@ -64,9 +67,18 @@ class Target:
         span: RangeSpec | None = None,
         conditions: Conditions = UNCONDITIONAL,
     ) -> OpenOutcome:
-        """One request to the origin."""
+        """One request to the origin; a second one, without conditions, if its verdict cannot be meant.
+
+        Raises `BadAnswer` if what comes cannot be meant even so.
+        """
         request = OpenRequest(head=head, range=span, conditions=forwardable(conditions), fields=self.fields)
-        return await self.source.open(self.key, request)
+        outcome = await self.source.open(self.key, request)
+        if request.conditions and not is_credible(outcome, request):
+            request = replace(request, conditions=UNCONDITIONAL)
+            outcome = await self.source.open(self.key, request)
+        if not is_credible(outcome, request):
+            raise BadAnswer(f"{self.key!r}: the origin answered {outcome}, which nobody asked for")
+        return outcome
 
 
 async def open_object(target: Target, request: ClientRequest, overrides: Overrides, boundary: str) -> Opened:
@@ -75,6 +87,8 @@ async def open_object(target: Target, request: ClientRequest, overrides: Overrid
     `boundary` separates the parts if there are several. Raises `SourceError` for failures.
     """
     match request.ranges:
+        case None if request.head:
+            return await _open_head(target, request)
         case None:
             return await _open_whole(target, request)
         case (spec,):
@@ -83,12 +97,23 @@ async def open_object(target: Target, request: ClientRequest, overrides: Overrid
             return await _open_several(target, request, specs, overrides, boundary)
 
 
-async def _open_whole(target: Target, request: ClientRequest) -> Opened:
-    outcome = await target.ask(head=request.head, conditions=request.conditions)
+async def _open_head(target: Target, request: ClientRequest) -> Opened:
+    try:
+        return await _open_whole(target, request, head=True)
+    except BadAnswer:
+        # Many services answer GET and nothing else: 405 to a HEAD says nothing of the object.
+        opened = await _open_whole(target, request)
+        await close(opened.body)
+        return Opened(opened.outcome, NOTHING)
+
+
+async def _open_whole(target: Target, request: ClientRequest, *, head: bool = False) -> Opened:
+    """Everything, whatever the range. It is a right answer to every request that asks for ranges."""
+    outcome = await target.ask(head=head, conditions=request.conditions)
     if not isinstance(outcome, Found):
         return Opened(_verdict_of(outcome, request), NOTHING)
     if outcome.span not in (None, Span(0, outcome.metadata.size or 0)):
-        await outcome.body.aclose()
+        await close(outcome.body)
         raise BadAnswer(f"{target.key!r}: the origin served {outcome.span}, the whole object was asked for")
     return await _settle(Opened(Whole(outcome.metadata), outcome.body), request, outcome.metadata)
 
@@ -96,40 +121,58 @@ async def _open_whole(target: Target, request: ClientRequest) -> Opened:
 async def _open_one(target: Target, request: ClientRequest, spec: RangeSpec) -> Opened:
     outcome = await target.ask(span=spec, conditions=request.conditions)
     match outcome:
-        case Found(metadata, Span() as span, body):
-            if not _is_asked_for(span, spec, metadata.size):
-                await body.aclose()
-                raise BadAnswer(f"{target.key!r}: the origin served {span}, bytes={spec} was asked for")
+        case Found(metadata, None, body):
+            # The origin ignored the range, as it may.
+            return await _settle(Opened(_everything_for(spec, request, metadata), body), request, metadata)
+        case Found(metadata, Span() as span, body) if is_asked_for(span, spec, metadata.size):
             settled = await _settle(Opened(Partial(metadata, span), body), request, metadata)
             if isinstance(settled.outcome, Partial) and not range_applies(request.if_range, metadata):
-                await body.aclose()
-                return await _open_whole(target, replace(request, ranges=None))
+                await close(body)
+                return await _open_whole(target, request)
             return settled
-        case Found(metadata, _, body):
-            # The origin ignored the range, as it may.
-            return await _settle(Opened(Whole(metadata), body), request, metadata)
-        case Unsatisfiable(int(size)) if size > 0 and _is_settled(request):
+        case Found(_, span, body):
+            await close(body)
+            raise BadAnswer(f"{target.key!r}: the origin served {span}, bytes={spec} was asked for")
+        case Unsatisfiable(size):
+            return await _open_refused(target, request, spec, size)
+        case verdict:
+            return Opened(_verdict_of(verdict, request), NOTHING)
+
+
+async def _open_refused(
+    target: Target, request: ClientRequest, spec: RangeSpec, refused_size: int | None
+) -> Opened:
+    """Find out why the origin refused `spec`, and what is the answer then.
+
+    The object may be too short, or empty; the client may mean another version of it; or the origin refuses
+    what it should serve: some do so with suffixes, or with those that are longer than the object.
+    """
+    is_unconditional = request.if_range is None and not request.conditions
+    if refused_size is not None:
+        match select((spec,), refused_size):
+            case None:
+                return await _open_whole(target, request)
+            case () if is_unconditional:
+                return Opened(Unsatisfiable(refused_size), NOTHING)
+    try:
+        probed = await _probe(target, request)
+    except BadAnswer:
+        # As in _open_head. The refusal is all there is, if it cannot be about anything else.
+        if is_unconditional:
+            return Opened(Unsatisfiable(refused_size), NOTHING)
+        return await _open_whole(target, request)
+    if isinstance(probed, Opened):
+        return probed
+    if not range_applies(request.if_range, probed):
+        return await _open_whole(target, request)
+    size = refused_size if probed.size is None else probed.size
+    match () if size is None else select((spec,), size):
+        case None:
+            return await _open_whole(target, request)
+        case (span,):
+            return await _open_span(target, request, probed, span)
+        case _:
             return Opened(Unsatisfiable(size), NOTHING)
-        case Unsatisfiable():
-            return await _open_unsatisfied(target, request, spec)
-        case other:
-            return Opened(_verdict_of(other, request), NOTHING)
-
-
-async def _open_unsatisfied(target: Target, request: ClientRequest, spec: RangeSpec) -> Opened:
-    """Say why a range was refused: the object is too short, or empty, or another version is meant."""
-    probe = await target.ask(head=True, conditions=request.conditions)
-    if not isinstance(probe, Found):
-        return Opened(_verdict_of(probe, request), NOTHING)
-    metadata = probe.metadata
-    settled = await _settle(Opened(Unsatisfiable(metadata.size), NOTHING), request, metadata)
-    if not isinstance(settled.outcome, Unsatisfiable):
-        return settled
-    if not range_applies(request.if_range, metadata) or (
-        metadata.size is not None and select((spec,), metadata.size) is None
-    ):
-        return await _open_whole(target, replace(request, ranges=None))
-    return settled
 
 
 async def _open_several(
@@ -140,62 +183,90 @@ async def _open_several(
     boundary: str,
 ) -> Opened:
     """Several ranges: the size first, since what they come to depends on it, then one request a span."""
-    probe = await target.ask(head=True, conditions=request.conditions)
-    if not isinstance(probe, Found):
-        return Opened(_verdict_of(probe, request), NOTHING)
-    metadata = probe.metadata
-    settled = await _settle(Opened(Whole(metadata), NOTHING), request, metadata)
-    if not isinstance(settled.outcome, Whole):
-        return settled
-    alone = replace(request, ranges=None)
-    if metadata.size is None or not metadata.ranges or not range_applies(request.if_range, metadata):
-        return await _open_whole(target, alone)
-    match select(specs, metadata.size):
-        case None:
-            return await _open_whole(target, alone)
+    try:
+        probed = await _probe(target, request)
+    except BadAnswer:
+        # As in _open_head. Without the size nothing can be said of ranges.
+        return await _open_whole(target, request)
+    if isinstance(probed, Opened):
+        return probed
+    if probed.size is None or not probed.ranges or not range_applies(request.if_range, probed):
+        return await _open_whole(target, request)
+    match select(specs, probed.size):
         case ():
-            return Opened(Unsatisfiable(metadata.size), NOTHING)
+            return Opened(Unsatisfiable(probed.size), NOTHING)
         case (span,):
-            return await _open_one(target, request, exactly(span))
-        case spans:
-            kind = content_type_for(metadata, overrides)
-            multipart = Multipart(spans, metadata.size, boundary, kind)
-            body = MultipartBody(target.source, target.key, metadata, multipart, target.fields)
-            return Opened(Multiple(metadata, multipart), body)
+            return await _open_span(target, request, probed, span)
+        case tuple(spans) if is_pinnable(probed):
+            multipart = Multipart(spans, probed.size, boundary, content_type_for(probed, overrides))
+            return await _open_spans(target, request, probed, multipart)
+        case _:
+            return await _open_whole(target, request)
+
+
+async def _probe(target: Target, request: ClientRequest) -> Metadata | Opened:
+    """The metadata of the version that the conditions let through, or else the answer."""
+    outcome = await target.ask(head=True, conditions=request.conditions)
+    if not isinstance(outcome, Found):
+        return Opened(_verdict_of(outcome, request), NOTHING)
+    await close(outcome.body)
+    settled = await _settle(Opened(Whole(outcome.metadata), NOTHING), request, outcome.metadata)
+    return outcome.metadata if isinstance(settled.outcome, Whole) else settled
+
+
+async def _open_span(target: Target, request: ClientRequest, probed: Metadata, span: Span) -> Opened:
+    """One span that was found in the version `probed`, which the conditions let through."""
+    match await target.ask(span=exactly(span)):
+        case Found(metadata, served, body) if served == span and is_same_version(metadata, probed):
+            return Opened(Partial(metadata, span), body)
+        case Found(metadata, None, body):
+            return await _settle(Opened(Whole(metadata), body), request, metadata)
+        case Found(_, _, body):
+            await close(body)
+    # Another version by now, or an origin that does not serve what it has.
+    return await _open_whole(target, request)
+
+
+async def _open_spans(
+    target: Target, request: ClientRequest, probed: Metadata, multipart: Multipart
+) -> Opened:
+    """Several spans of the version `probed`, which the conditions let through."""
+    body = MultipartBody(target.source, target.key, probed, multipart, target.fields)
+    try:
+        await body.begin()
+    except BadAnswer:
+        # Another version by now, or an origin that does not do what its metadata say.
+        await close(body)
+        return await _open_whole(target, request)
+    return Opened(Multiple(probed, multipart), body)
+
+
+def _everything_for(spec: RangeSpec, request: ClientRequest, metadata: Metadata) -> Whole | Unsatisfiable:
+    """What it comes to that a source served the whole object where `spec` was asked for.
+
+    A range behind the beginning of an empty object is refused even so: sources serve such an object whole, or
+    refuse all ranges of it, and clients should not have to know which.
+    """
+    is_refused = metadata.size == 0 and metadata.ranges and range_applies(request.if_range, metadata)
+    return Unsatisfiable(0) if is_refused and select((spec,), 0) == () else Whole(metadata)
 
 
 async def _settle(opened: Opened, request: ClientRequest, metadata: Metadata) -> Opened:
     """`opened`, unless the request's conditions say otherwise of this version."""
+    outcome = opened.outcome
     match evaluate(request.conditions, metadata):
-        case Verdict.PROCEED:
-            return opened
         case Verdict.NOT_MODIFIED:
-            await opened.body.aclose()
-            return Opened(NotModified(metadata), NOTHING)
+            outcome = NotModified(metadata)
         case Verdict.FAILED:
-            await opened.body.aclose()
-            return Opened(PreconditionFailed(), NOTHING)
+            outcome = PreconditionFailed()
+    if isinstance(outcome, Whole | Partial):
+        return Opened(outcome, opened.body)
+    await close(opened.body)
+    return Opened(outcome, NOTHING)
 
 
-def _verdict_of(outcome: OpenOutcome, request: ClientRequest) -> Outcome:
-    """An answer without a body, as the origin gave it: what it knew of the conditions counts."""
-    match outcome:
-        case NotModified(metadata) if evaluate(request.conditions, metadata) is Verdict.FAILED:
-            return PreconditionFailed()
-        case NotModified() | PreconditionFailed() if request.conditions:
-            return outcome
-        case _:
-            raise BadAnswer(f"the origin answered {outcome} where nothing of the kind was asked for")
-
-
-def _is_settled(request: ClientRequest) -> bool:
-    """Whether the origin has seen every condition, so that nothing is left to look at the object for."""
-    return request.if_range is None and forwardable(request.conditions) == request.conditions
-
-
-def _is_asked_for(span: Span, spec: RangeSpec, size: int | None) -> bool:
-    if size is not None:
-        return spec.resolve(size) == span
-    if isinstance(spec, FromTo):
-        return spec.first == span.start and (spec.last is None or span.stop <= spec.last + 1)
-    return span.length <= spec.length
+def _verdict_of(outcome: NotModified | PreconditionFailed | Unsatisfiable, request: ClientRequest) -> Outcome:
+    """An answer without a body, as the origin gave it, which has not seen every condition."""
+    if isinstance(outcome, NotModified) and evaluate(request.conditions, outcome.metadata) is Verdict.FAILED:
+        return PreconditionFailed()
+    return outcome

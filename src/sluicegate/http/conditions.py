@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.validators import (
@@ -24,6 +25,11 @@ from sluicegate.http.validators import (
 NO_TAG = ETagList()
 """A list that nothing matches: what a malformed `If-Match` comes to, so that a precondition which cannot
 be read is never taken as met."""
+
+
+LONGEST_FORWARDED: Final = 1024
+"""Characters of a tag that an origin gets to see. No origin makes longer ones, and stores answer 400 or 431
+to fields that a client may well send to this server (AWS has 8 KiB for all of them)."""
 
 
 class Verdict(Enum):
@@ -55,6 +61,11 @@ class IfRange:
     """An `If-Range` field: an entity tag, a date, or neither (which never holds)."""
 
     validator: ETag | datetime | None
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether there can be a version that it holds for: a weak tag matches none strongly."""
+        return self.validator is not None and not (isinstance(self.validator, ETag) and self.validator.weak)
 
 
 def read_conditions(fields: Mapping[str, str]) -> Conditions:
@@ -130,8 +141,9 @@ def range_applies(if_range: IfRange | None, metadata: Metadata) -> bool:
 def forwardable(conditions: Conditions) -> Conditions:
     """The part of `conditions` that every origin understands alike.
 
-    Stores disagree on lists, on `*` and on weak tags, so only single tags go out: in `If-Match` a strong
-    one; in `If-None-Match`, which compares weakly, as a strong one. `evaluate` sees to the rest.
+    Stores disagree on lists, on `*`, on weak tags, and on bytes outside ASCII, so only single plain tags go
+    out: in `If-Match` a strong one; in `If-None-Match`, which compares weakly, as a strong one. `evaluate`
+    sees to the rest.
     """
     match, none_match = conditions.if_match, conditions.if_none_match
     return Conditions(
@@ -143,7 +155,11 @@ def forwardable(conditions: Conditions) -> Conditions:
 
 
 def _single(tags: ETagList) -> ETagList | None:
-    return ETagList((ETag(tags.tags[0].opaque),)) if len(tags.tags) == 1 else None
+    match tags.tags:
+        case (ETag(opaque),) if opaque.isascii() and len(opaque) <= LONGEST_FORWARDED:
+            return ETagList((ETag(opaque),))
+        case _:
+            return None
 
 
 def pinned_to(etag: ETag) -> Conditions:

@@ -26,6 +26,9 @@ from sluicegate.http.validators import format_date
 DEFAULT_RETRY_SECONDS: Final = 1
 """`Retry-After` where the origin throttles and names no time."""
 
+MAX_RETRY_SECONDS: Final = 3600
+"""The longest `Retry-After`: what an origin asks for beyond that is a mistake that no client should obey."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -141,7 +144,10 @@ def read_request(method: str, fields: Mapping[str, str]) -> ClientRequest:
     ranges = parse_range(fields["range"]) if method == "GET" and "range" in fields else None
     # Section 13.1.5: "A recipient of an If-Range header field MUST ignore the Range header field if the
     # If-Range condition evaluates as false"; without a Range, If-Range is to be ignored.
-    return ClientRequest(method, conditions, ranges, read_if_range(fields) if ranges else None)
+    if_range = read_if_range(fields)
+    if ranges is None or (if_range is not None and not if_range.may_hold):
+        return ClientRequest(method, conditions)
+    return ClientRequest(method, conditions, ranges, if_range)
 
 
 def answer(outcome: Outcome, overrides: Overrides = NO_OVERRIDES) -> Head:
@@ -150,7 +156,7 @@ def answer(outcome: Outcome, overrides: Overrides = NO_OVERRIDES) -> Head:
         case Whole(metadata):
             return _described(HTTPStatus.OK, metadata, overrides, metadata.size)
         case Partial(metadata, span):
-            place = ("content-range", str(ContentRange(span, metadata.size)))
+            place = str(ContentRange(span, metadata.size))
             return _described(HTTPStatus.PARTIAL_CONTENT, metadata, overrides, span.length, place)
         case Multiple(metadata, multipart):
             # Section 15.3.7.2: the parts have a Content-Range each, the whole MUST NOT have one.
@@ -162,8 +168,8 @@ def answer(outcome: Outcome, overrides: Overrides = NO_OVERRIDES) -> Head:
         case PreconditionFailed():
             return Head(HTTPStatus.PRECONDITION_FAILED, (), 0)
         case Unsatisfiable(size):
-            place = ("content-range", str(ContentRange(None, size)))
-            refused = (("accept-ranges", "bytes"), *(() if size is None else (place,)))
+            complete = None if size is None else str(ContentRange(None, size))
+            refused = _present((("accept-ranges", "bytes"), ("content-range", complete)))
             return Head(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, refused, 0)
 
 
@@ -198,13 +204,18 @@ def answer_error(error: SluicegateError, request_id: str, *, denied_status: int 
     fields: Fields = ()
     match error:
         case Throttled():
-            seconds = error.retry_after_seconds or DEFAULT_RETRY_SECONDS
-            fields = (("retry-after", str(max(1, math.ceil(seconds)))),)
+            fields = (("retry-after", _retry_after(error.retry_after_seconds)),)
         case MethodNotAllowed():
             fields = (("allow", ", ".join(error.allowed)),)
         case Denied() if denied_status == HTTPStatus.FORBIDDEN:
             status, title = HTTPStatus.FORBIDDEN, "Forbidden"
     return answer_problem(status, title, request_id, fields=fields)
+
+
+def _retry_after(seconds: float | None) -> str:
+    wanted = DEFAULT_RETRY_SECONDS if seconds is None else seconds
+    # In this order of arguments, what is no number comes to a number too.
+    return str(math.ceil(max(1, min(MAX_RETRY_SECONDS, wanted))))
 
 
 def accepted_request_id(value: str | None) -> str | None:
@@ -217,7 +228,7 @@ def _described(
     metadata: Metadata,
     overrides: Overrides,
     length: int | None,
-    *place: tuple[str, str],
+    content_range: str | None = None,
 ) -> Head:
     """A head that carries the object, or a part of it."""
     described = (
@@ -227,8 +238,9 @@ def _described(
         ("content-language", metadata.content_language),
         ("content-disposition", overrides.content_disposition or metadata.content_disposition),
         ("accept-ranges", "bytes" if metadata.ranges else None),
+        ("content-range", content_range),
     )
-    fields = _present(described) + place + _version_fields(metadata, overrides)
+    fields = _present(described) + _version_fields(metadata, overrides)
     return Head(status, _replacing(fields, overrides.fields), length)
 
 

@@ -11,22 +11,32 @@ from functools import lru_cache
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
 _NEWER = {
-    # Registered types that Python's table lacks in some of the versions that we support.
+    # Registered types that Python's table lacks, or has otherwise, in some of the versions that we support.
     ".avif": "image/avif",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ".epub": "application/epub+zip",
     ".flac": "audio/flac",
     ".gz": "application/gzip",
     ".heic": "image/heic",
+    ".js": "text/javascript",
     ".m3u8": "application/vnd.apple.mpegurl",
     ".m4a": "audio/mp4",
     ".md": "text/markdown",
+    ".mjs": "text/javascript",
+    ".mkv": "video/matroska",
     ".mpd": "application/dash+xml",
     ".ogg": "audio/ogg",
+    ".otf": "font/otf",
     ".parquet": "application/vnd.apache.parquet",
+    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     ".ts": "video/mp2t",
+    ".ttf": "font/ttf",
     ".vtt": "text/vtt",
     ".webm": "video/webm",
     ".webp": "image/webp",
+    ".woff": "font/woff",
     ".woff2": "font/woff2",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".zst": "application/zstd",
 }
 

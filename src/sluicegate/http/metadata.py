@@ -1,11 +1,27 @@
-"""What an origin says of an object: the facts that become header fields, and decide conditions."""
+"""What an origin says of an object: the facts that become header fields, and decide conditions.
+
+Checked when made: nothing in here can split a header, and dates compare as those of HTTP do.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sluicegate.http.validators import ETag
+from sluicegate.http.fields import check_value
+from sluicegate.http.validators import ETag, to_http_seconds
+
+_VALUES: Final = (
+    "content_type",
+    "content_encoding",
+    "content_language",
+    "content_disposition",
+    "content_location",
+    "cache_control",
+    "expires",
+    "vary",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +30,11 @@ class Metadata:
 
     `size` is the length of the whole object in bytes, `None` if the origin does not say. `answered` is
     when the origin said so (its `Date`, or the time of receipt). `ranges` says whether the origin serves
-    ranges of it. Field values are as the origin sent them, already checked to be safe to send on.
+    ranges of it. Field values are as the origin sent them. `last_modified` loses its fractions of a second,
+    which no `Last-Modified` can tell.
+
+    Raises `BadFieldValue` for values that are not safe to send on (`safe_value` drops those), `ValueError`
+    for a negative size and for dates without a time zone.
     """
 
     size: int | None = None
@@ -31,3 +51,15 @@ class Metadata:
     expires: str | None = None
     vary: str | None = None
     version: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in _VALUES:
+            if (value := getattr(self, name)) is not None:
+                check_value(name.replace("_", "-"), value)
+        if self.size is not None and self.size < 0:
+            raise ValueError(f"a size is at least 0 bytes, got {self.size!r}")
+        for moment in (self.last_modified, self.answered):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError(f"a date needs a time zone, got {moment!r}")
+        if self.last_modified is not None:
+            object.__setattr__(self, "last_modified", to_http_seconds(self.last_modified))

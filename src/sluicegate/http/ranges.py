@@ -15,9 +15,12 @@ Apache allow 200 and more; CVE-2011-3192 and RangeAmp are what happens then)."""
 MAX_FIELD_LENGTH = 4096
 """A longer `Range` is ignored before it is parsed, which keeps parsing cheap for any input."""
 
-# RFC 9110 section 14.1.2: positions are 1*DIGIT. Beyond 2**63 no object exists, and Python's int()
-# refuses 4300 digits, so 19 digits are all that count.
-_RANGE_SPEC = re.compile(r"([0-9]{1,19})-([0-9]{1,19})?|-([0-9]{1,19})")
+MAX_POSITION = 2**63 - 1
+"""No object has more bytes. Clients that want all of one ask for more (2**64 - 1 is a favourite end), and
+origins that count in 64 bits answer 416 to that, so no greater number leaves this module."""
+
+# RFC 9110 section 14.1.2: positions are 1*DIGIT. 600 digits are what int() takes under every setting.
+_RANGE_SPEC = re.compile(r"([0-9]{1,600})-([0-9]{1,600})?|-([0-9]{1,600})")
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/(?:([0-9]{1,19})|\*)", re.IGNORECASE)
 
 
@@ -45,6 +48,10 @@ class FromTo:
     first: int
     last: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.first < 0 or (self.last is not None and self.last < self.first):
+            raise ValueError(f"a range needs 0 <= first <= last, got {self.first!r} to {self.last!r}")
+
     def resolve(self, size: int) -> Span | None:
         """The bytes that this selects of `size`, or `None` if it selects none."""
         # Section 14.1.2: "An int-range is satisfiable if it has a first-pos that is less than the
@@ -64,11 +71,15 @@ class Suffix:
 
     length: int
 
+    def __post_init__(self) -> None:
+        if self.length < 0:
+            raise ValueError(f"a suffix needs a length of at least 0, got {self.length!r}")
+
     def resolve(self, size: int) -> Span | None:
         """The bytes that this selects of `size`, or `None` if it selects none."""
         # Section 14.1.2: "If the selected representation is shorter than the specified suffix-length,
         # the entire representation is used."
-        if self.length == 0:
+        if self.length == 0 or size == 0:
             return None
         return Span(max(0, size - self.length), size)
 
@@ -85,6 +96,16 @@ class ContentRange:
 
     span: Span | None
     size: int | None
+
+    def __post_init__(self) -> None:
+        # Section 14.4: range-resp = incl-range "/" ( complete-length / "*" ), unsatisfied-range = "*/"
+        # complete-length. So there is no form for an empty span, and none without both span and size.
+        if self.span is None:
+            is_sound = self.size is not None
+        else:
+            is_sound = self.span.length > 0 and (self.size is None or self.span.stop <= self.size)
+        if not is_sound:
+            raise ValueError(f"no Content-Range can name {self.span} of {self.size!r} bytes")
 
     def __str__(self) -> str:
         place = "*" if self.span is None else f"{self.span.start}-{self.span.stop - 1}"
@@ -127,11 +148,12 @@ def _parse_spec(text: str) -> RangeSpec | None:
         return None
     first, last, suffix = matched.groups()
     if suffix is not None:
-        return Suffix(int(suffix))
+        return Suffix(min(int(suffix), MAX_POSITION))
+    start, end = int(first), MAX_POSITION if last is None else int(last)
     # Section 14.1.1: "An int-range is invalid if the last-pos value is present and less than first-pos."
-    if last is not None and int(last) < int(first):
+    if last is not None and end < start:
         return None
-    return FromTo(int(first), None if last is None else int(last))
+    return FromTo(min(start, MAX_POSITION), None if end >= MAX_POSITION else end)
 
 
 def parse_content_range(value: str) -> ContentRange | None:
@@ -160,14 +182,18 @@ def select(specs: tuple[RangeSpec, ...], size: int) -> tuple[Span, ...] | None:
     # An empty object has no byte that a Content-Range could name. A range that starts at its
     # beginning asks for all of it, and the whole of it is what a 200 gives.
     if size == 0:
-        from_the_start = any(isinstance(spec, Suffix) or spec.first == 0 for spec in specs)
-        return None if from_the_start else ()
+        return None if any(_wants_all_of_nothing(spec) for spec in specs) else ()
     spans = [span for spec in specs if (span := spec.resolve(size)) is not None]
     # Section 14.2: a server may ignore ranges that overlap much or are many. A set that asks for more
     # bytes than the object has is an attack or a mistake.
     if sum(span.length for span in spans) > size:
         return None
     return _merged(spans)
+
+
+def _wants_all_of_nothing(spec: RangeSpec) -> bool:
+    # Section 14.1.2: "A suffix-range is satisfiable if the suffix-length is non-zero."
+    return spec.length > 0 if isinstance(spec, Suffix) else spec.first == 0
 
 
 def _merged(spans: list[Span]) -> tuple[Span, ...]:

@@ -12,8 +12,12 @@ from email.utils import format_datetime
 from typing import Final
 
 # Section 8.8.3: etagc = %x21 / %x23-7E / obs-text. Field values arrive decoded as Latin-1.
-_ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_ETAG_IN_LIST = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*)")?[ \t]*(?:,|$)')
+_ETAGC = r"[\x21\x23-\x7e\x80-\xff]"
+_OPAQUE = re.compile(rf"{_ETAGC}*")
+_ETAG = re.compile(rf'(W/)?"({_ETAGC}*)"')
+# A tag of a list, and what separates it from the next: section 5.6.1.2 has empty elements ignored. No two
+# neighbours in it can take the same character, so that a hostile value costs no more than its length.
+_LIST_ITEM = re.compile(rf'(W/)?"({_ETAGC}*)"[ \t]*(?:,[ \t,]*|\Z)')
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
@@ -36,6 +40,10 @@ class ETag:
 
     opaque: str
     weak: bool = False
+
+    def __post_init__(self) -> None:
+        if not _OPAQUE.fullmatch(self.opaque):
+            raise ValueError(f"an entity tag cannot hold {self.opaque!r}")
 
     def __str__(self) -> str:
         return f'{"W/" if self.weak else ""}"{self.opaque}"'
@@ -70,21 +78,22 @@ def origin_etag(value: str | None) -> ETag | None:
     """The tag that an origin sent, which some send without its quotes."""
     if not value:
         return None
-    return parse_etag(value) or parse_etag(f'"{value}"')
+    weak, opaque = ("W/", value[2:]) if value.startswith("W/") else ("", value)
+    return parse_etag(value) or parse_etag(f'{weak}"{opaque}"')
 
 
 def parse_etag_list(value: str) -> ETagList | None:
     """A list of entity tags or `*`; `None` if it is neither."""
     if value.strip(" \t") == "*":
         return ETagList(any=True)
+    text = value.strip(" \t,")
     tags: list[ETag] = []
     position = 0
-    while position < len(value):
-        matched = _ETAG_IN_LIST.match(value, position)
+    while position < len(text):
+        matched = _LIST_ITEM.match(text, position)
         if matched is None:
             return None
-        if matched[2] is not None:
-            tags.append(ETag(matched[2], weak=matched[1] is not None))
+        tags.append(ETag(matched[2], weak=matched[1] is not None))
         position = matched.end()
     return ETagList(tuple(tags)) if tags else None
 
