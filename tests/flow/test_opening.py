@@ -99,6 +99,11 @@ GOOD = [
     pytest.param({**TEN, "if-range": 'W/"v1"'}, whole("GET"), id="if-range-that-cannot-hold"),
     # A second one is made where the first left something open.
     pytest.param({**TEN, "if-range": '"v0"'}, whole("GET 10-19", "GET"), id="if-range-fails"),
+    pytest.param(
+        {**TEN, "if-range": '"v0"', "if-none-match": '"v1", "v0"'},
+        no_content(CURRENT, "GET 10-19"),
+        id="if-range-of-a-current-copy",
+    ),
     pytest.param({**PAST, "if-range": '"v0"'}, whole("GET 100-", "HEAD", "GET"), id="if-range-of-a-longer"),
     pytest.param(
         {**PAST, "if-range": '"v1"'},

@@ -129,6 +129,11 @@ async def test_origin_that_does_otherwise_gives(
     assert await told(origin_of(CONTENT, behaviour), fields) == expected
 
 
+async def test_empty_object_without_ranges_is_whole_whatever_range_is_asked_for() -> None:
+    came = await told(origin_of(b"", without_ranges), {"range": "bytes=5-9"})
+    assert came == Told(Whole(replace(described(b""), ranges=False)), b"", ("GET 5-9",))
+
+
 async def test_refusal_is_believed_where_nothing_else_can_be_had() -> None:
     origin = origin_of(CONTENT, saying(lambda _: Unsatisfiable(3), lambda _: Unsatisfiable(3)))
     assert await told(origin, {"range": "bytes=0-4"}) == no_content(Unsatisfiable(3), "GET 0-4", "HEAD")

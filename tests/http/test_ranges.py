@@ -31,6 +31,9 @@ SPECS = st.one_of(
     st.builds(Suffix, st.integers(0, 300)),
 )
 
+# Short ones too, of which several fit into an object and into each other.
+SHORT = st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda pair: FromTo(pair[0], sum(pair)))
+
 
 @pytest.mark.parametrize(
     ("value", "expected"),
@@ -92,7 +95,12 @@ def test_as_many_ranges_as_are_allowed_are_parsed() -> None:
         pytest.param((FromTo(0, 4), FromTo(2, 6)), 20, (Span(0, 7),), id="overlapping"),
         pytest.param((FromTo(5, 6), FromTo(0, 1)), 10, (Span(5, 7), Span(0, 2)), id="in-the-order-asked-for"),
         pytest.param((FromTo(0), FromTo(0)), 10, None, id="more-bytes-than-the-object"),
-        pytest.param((FromTo(0, 4), FromTo(0, 4)), 10, (Span(0, 5),), id="twice-the-same"),
+        pytest.param((FromTo(0, 9), FromTo(0, 0)), 10, None, id="one-byte-more-than-the-object"),
+        pytest.param((FromTo(0, 4), FromTo(0, 4)), 10, (Span(0, 5),), id="as-many-bytes-as-the-object"),
+        pytest.param((FromTo(0, 8), FromTo(2, 3)), 20, (Span(0, 9),), id="one-inside-another"),
+        pytest.param(
+            (FromTo(0, 2), FromTo(8, 9), FromTo(3, 4)), 10, (Span(0, 5), Span(8, 10)), id="where-it-began"
+        ),
         pytest.param(
             (FromTo(8), FromTo(0, 1), FromTo(2, 2)), 10, (Span(8, 10), Span(0, 3)), id="joined-in-order"
         ),
@@ -202,7 +210,7 @@ def bytes_asked_for(spec: RangeSpec, size: int) -> set[int]:
             return {byte for byte in range(size) if byte >= size - length}
 
 
-@given(st.lists(SPECS, min_size=1, max_size=8), st.integers(0, 200))
+@given(st.lists(SPECS | SHORT, min_size=1, max_size=8), st.integers(0, 200))
 def test_spans_hold_the_bytes_asked_for_and_no_others(specs: list[RangeSpec], size: int) -> None:
     asked = [bytes_asked_for(spec, size) for spec in specs]
     spans = select(tuple(specs), size)
@@ -214,7 +222,7 @@ def test_spans_hold_the_bytes_asked_for_and_no_others(specs: list[RangeSpec], si
     assert sum(span.length for span in spans) <= size
 
 
-@given(st.lists(SPECS, min_size=1, max_size=8), st.integers(0, 200))
+@given(st.lists(SPECS | SHORT, min_size=1, max_size=8), st.integers(0, 200))
 def test_spans_lie_inside_the_object_and_do_not_touch(specs: list[RangeSpec], size: int) -> None:
     spans = select(tuple(specs), size) or ()
     assert all(0 <= span.start < span.stop <= size for span in spans)
