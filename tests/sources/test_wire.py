@@ -6,6 +6,7 @@ import pytest
 
 from sluicegate import HttpOptions, OpenRequest, StoreOptions, open_http, open_store
 from sluicegate.errors import InvalidKey, NotFound
+from sluicegate.http.exchange import Unsatisfiable
 from sluicegate.http.ranges import FromTo, Suffix
 from sluicegate.sources.opening import Client
 from sluicegate.testing.awkward_keys import AWKWARD_KEYS
@@ -209,3 +210,11 @@ async def test_azure() -> None:
         assert (request.method, unquote(request.target)) == ("GET", "/container/a b/ü+.jpg")
         assert request.fields["range"] == "bytes=0-0"
     assert (found(outcome).metadata.size, found(outcome).metadata.content_type) == (7, "image/jpeg")
+
+
+async def test_suffix_that_azure_does_not_know_is_left_to_be_asked_by_positions() -> None:
+    async with raw_origin(()) as origin:
+        options = StoreOptions(endpoint_url=origin.url, anonymous=True, account_name="account", attempts=1)
+        async with open_store("az://container", options) as source:
+            assert await source.open("key", OpenRequest(range=Suffix(3))) == Unsatisfiable(None)
+        assert origin.requests == []

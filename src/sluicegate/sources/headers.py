@@ -83,6 +83,9 @@ def error_for_status(status: int, message: str, fields: Mapping[str, str]) -> So
             return OriginTimeout(message)
         case 429 | 503:
             return Throttled(message, retry_after_seconds(fields.get("retry-after")))
+        case 501:
+            # The origin knows the method not at all, and will not in a second try.
+            return BadAnswer(message)
         case _ if status >= 500:
             return Unavailable(message)
         case _:

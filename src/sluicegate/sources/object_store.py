@@ -138,6 +138,11 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
             return NotModified(await self._metadata(client, path, key))
         except exceptions.PreconditionError:
             return PreconditionFailed()
+        except exceptions.NotSupportedError as exc:
+            if isinstance(request.range, Suffix):
+                # Azure has no suffix ranges. Whoever asks then learns the size, and asks by positions.
+                return Unsatisfiable(None)
+            raise BadAnswer(f"{what}: {type(exc).__name__}") from exc
         except OBSTORE_ERRORS as exc:
             if request.range is not None and is_not_partial(str(exc)):
                 # The store ignored the range, as it may, but obstore keeps nothing of such an answer.
