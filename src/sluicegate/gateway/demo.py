@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -88,5 +89,11 @@ def make_samples(folder: Path) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as name:
+    # A signal waits until the folder has an owner: in between, nobody would remove it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        made = tempfile.TemporaryDirectory(prefix="sluicegate-demo-")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with made as name:
         yield Path(name)
