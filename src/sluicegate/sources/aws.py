@@ -31,6 +31,7 @@ from sluicegate.http.ranges import Span, format_range, parse_content_range
 from sluicegate.sources.base import OpenRequest, check_key
 from sluicegate.sources.headers import describe, error_for_status, span_of
 from sluicegate.sources.options import BadOptions, Location, StoreOptions
+from sluicegate.sources.translation import by_table
 
 DEFAULT_REGION: Final = "us-east-1"
 
@@ -159,10 +160,7 @@ def translate(exc: Exception, what: str) -> SourceError:
     # The class itself stands for what has no class of its own: broken HTTP.
     if type(exc) is boto.HTTPClientError:
         return BadAnswer(f"{what}: {type(getattr(exc, 'kwargs', {}).get('error', exc)).__name__}")
-    for theirs, ours in ERRORS:
-        if isinstance(exc, theirs):
-            return ours(f"{what}: {type(exc).__name__}")
-    return BadAnswer(f"{what}: {type(exc).__name__}")
+    return by_table(ERRORS, exc, what)
 
 
 def _has_an_end(fields: Mapping[str, str]) -> bool:

@@ -31,6 +31,7 @@ from sluicegate.sources.base import Chunk, EmptyBody, Found, OpenOutcome, OpenRe
 from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.headers import describe, error_for_status, span_of
 from sluicegate.sources.options import DEFAULT_HTTP_OPTIONS, BadOptions, HttpOptions
+from sluicegate.sources.translation import by_table
 
 READ_BUFFER: Final = 256 * 1024
 """Bytes that aiohttp gathers before it stops reading from the socket (twice this at most)."""
@@ -169,10 +170,7 @@ def response_fields(response: Any) -> dict[str, str]:
 
 def translate(exc: BaseException, what: str) -> SourceError:
     """Our error for one of aiohttp's, or of the sockets below it."""
-    for theirs, ours in ERRORS:
-        if isinstance(exc, theirs):
-            return ours(f"{what}: {type(exc).__name__}")
-    return BadAnswer(f"{what}: {type(exc).__name__}")
+    return by_table(ERRORS, exc, what)
 
 
 def _outcome(response: aiohttp.ClientResponse, request: OpenRequest) -> OpenOutcome:

@@ -38,6 +38,7 @@ from sluicegate.sources.base import CHUNK_SIZE, Chunk, EmptyBody, Found, OpenOut
 from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.obstore_texts import cause_in, first_line, is_not_partial, status_in
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, Location, StoreOptions, parse_location
+from sluicegate.sources.translation import by_table
 
 if TYPE_CHECKING:
     from obstore import BytesStream, GetOptions, GetResult
@@ -291,10 +292,7 @@ def translate(exc: Exception, what: str) -> SourceError | Unsatisfiable:
         return answered
     if isinstance(exc, exceptions.GenericError):
         return cause_in(str(exc), what)
-    for theirs, ours in ERRORS:
-        if isinstance(exc, theirs):
-            return ours(f"{what}: {type(exc).__name__}")
-    return BadAnswer(f"{what}: {type(exc).__name__}")
+    return by_table(ERRORS, exc, what)
 
 
 def _broken(exc: Exception, what: str) -> SourceError:
