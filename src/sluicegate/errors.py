@@ -88,6 +88,12 @@ class BrokenBody(SourceError):
     retryable = True
 
 
+class VersionChanged(SourceError):
+    """The object became another one, or went away, while it was being read: its bytes are not joined."""
+
+    title = "The object changed"
+
+
 class RequestError(SluicegateError):
     """The client's request cannot be served as it is."""
 

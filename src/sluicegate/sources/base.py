@@ -5,7 +5,7 @@ Every source passes `sluicegate.testing.SourceContract`, which shows each MUST b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
@@ -15,6 +15,7 @@ from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfia
 from sluicegate.http.fields import Fields
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import RangeSpec, Span
+from sluicegate.sources.tally import Tally
 
 Chunk = bytes | bytearray | memoryview
 
@@ -31,13 +32,15 @@ class OpenRequest:
     """What to ask of an origin for one key.
 
     `head` asks for the metadata alone. `conditions` are those that the origin may evaluate itself;
-    `fields` are a client's own fields to forward, for origins that speak HTTP.
+    `fields` are a client's own fields to forward, for origins that speak HTTP. `tally` is the account of the
+    transfer that the request is made for, for who wraps sources; it is no part of what is asked.
     """
 
     head: bool = False
     range: RangeSpec | None = None
     conditions: Conditions = UNCONDITIONAL
     fields: Fields = ()
+    tally: Tally = field(default_factory=Tally, compare=False, repr=False)
 
 
 class Body(Protocol):
