@@ -3,24 +3,30 @@
 from sluicegate.delivery.openapi import object_responses
 from sluicegate.delivery.responses import ObjectResponse, StreamResponse, object_route
 from sluicegate.errors import SluicegateError, SourceError
+from sluicegate.flow.budget import Budget
+from sluicegate.flow.options import TransferOptions
+from sluicegate.flow.origins import open_http, open_store
+from sluicegate.flow.parted import PartedSource
 from sluicegate.sources.base import Body, Found, OpenOutcome, OpenRequest, Source
-from sluicegate.sources.opening import open_http, open_store
 from sluicegate.sources.options import HttpOptions, StoreOptions
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Body",
+    "Budget",
     "Found",
     "HttpOptions",
     "ObjectResponse",
     "OpenOutcome",
     "OpenRequest",
+    "PartedSource",
     "SluicegateError",
     "Source",
     "SourceError",
     "StoreOptions",
     "StreamResponse",
+    "TransferOptions",
     "__version__",
     "object_responses",
     "object_route",

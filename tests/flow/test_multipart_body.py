@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.errors import BadAnswer, BrokenBody, Unavailable
+from sluicegate.errors import BadAnswer, BrokenBody, NotFound, SourceError, Unavailable, VersionChanged
 from sluicegate.flow.multipart import MultipartBody
-from sluicegate.http.exchange import PreconditionFailed, Unsatisfiable
+from sluicegate.flow.pinned import PinnedObject
+from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfiable
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.multipart import Multipart
 from sluicegate.http.ranges import Span
 from sluicegate.http.validators import ETag
 from sluicegate.sources.base import OpenOutcome
+from sluicegate.sources.tally import Tally
 
 from .asking import CONTENT, EDGE, OBJECT, OTHER, drained, parts_of
 from .fakes import Behaviour, Origin, described, failing, origin_of, replaced_after, saying, serving
@@ -25,7 +27,8 @@ SPANS = (Span(0, 10), Span(50, 60))
 def body_of(origin: Origin, spans: tuple[Span, ...] = SPANS) -> MultipartBody:
     metadata = origin.metadata
     multipart = Multipart(spans, len(origin.content), EDGE, "text/plain")
-    return MultipartBody(origin, "key", metadata, multipart, (("accept", "*/*"),))
+    version = PinnedObject(origin, "key", metadata, (("accept", "*/*"),), Tally())
+    return MultipartBody(version, multipart)
 
 
 async def test_each_span_is_asked_for_when_the_one_before_is_sent() -> None:
@@ -65,12 +68,13 @@ async def test_span_that_was_begun_is_not_asked_for_again() -> None:
     ("metadata", "asked"),
     [
         pytest.param(OBJECT, 'GET 0-9 if "v1"', id="strong-tag"),
-        pytest.param(replace(OBJECT, etag=ETag("v1", weak=True)), "GET 0-9", id="weak-tag"),
+        pytest.param(replace(OBJECT, etag=ETag("v1", weak=True)), "GET 0-9 by date", id="weak-tag"),
         pytest.param(replace(OBJECT, etag=ETag("é")), "GET 0-9", id="tag-that-stores-disagree-on"),
-        pytest.param(replace(OBJECT, etag=None), "GET 0-9", id="no-tag"),
+        pytest.param(replace(OBJECT, etag=None), "GET 0-9 by date", id="no-tag"),
+        pytest.param(replace(OBJECT, etag=None, last_modified=None), "GET 0-9", id="no-validator"),
     ],
 )
-async def test_span_is_pinned_by_a_tag_that_every_origin_understands(metadata: Metadata, asked: str) -> None:
+async def test_span_is_pinned_by_what_every_origin_understands(metadata: Metadata, asked: str) -> None:
     origin = origin_of(CONTENT)
     origin.metadata = metadata
     await drained(body_of(origin))
@@ -83,36 +87,47 @@ def telling(metadata: Metadata) -> Callable[[Origin], OpenOutcome]:
 
 
 WRONG = [
-    pytest.param(saying(serving(None)), id="whole-object"),
-    pytest.param(saying(serving(Span(0, 9))), id="another-span"),
-    pytest.param(saying(telling(described(CONTENT, "v2"))), id="another-tag"),
-    pytest.param(saying(telling(described(CONTENT + b"x"))), id="another-size"),
-    pytest.param(saying(telling(replace(OBJECT, last_modified=None))), id="another-date"),
-    pytest.param(saying(lambda _: PreconditionFailed()), id="precondition-failed"),
-    pytest.param(saying(lambda _: Unsatisfiable(5)), id="unsatisfiable"),
+    pytest.param(saying(serving(None)), BadAnswer, id="whole-object"),
+    pytest.param(saying(serving(Span(0, 9))), BadAnswer, id="another-span"),
+    pytest.param(saying(telling(described(CONTENT, "v2"))), VersionChanged, id="another-tag"),
+    pytest.param(saying(telling(described(CONTENT + b"x"))), VersionChanged, id="another-size"),
+    pytest.param(saying(telling(replace(OBJECT, last_modified=None))), VersionChanged, id="another-date"),
+    pytest.param(saying(lambda _: PreconditionFailed()), VersionChanged, id="precondition-failed"),
+    pytest.param(saying(lambda _: Unsatisfiable(5)), VersionChanged, id="unsatisfiable"),
+    pytest.param(saying(lambda _: NotModified(OBJECT)), BadAnswer, id="not-modified"),
+    pytest.param(failing(NotFound("gone")), VersionChanged, id="gone"),
 ]
 
 
-@pytest.mark.parametrize("behaviour", WRONG)
-async def test_span_of_anything_else_breaks_the_body_before_a_byte_of_it(behaviour: Behaviour) -> None:
+@pytest.mark.parametrize(("behaviour", "error"), WRONG)
+async def test_span_of_anything_else_breaks_the_body_before_a_byte_of_it(
+    behaviour: Behaviour, error: type[SourceError]
+) -> None:
     body = body_of(origin := origin_of(CONTENT, behaviour))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(error):
         await body.read()
     await body.aclose()
     assert origin.closed == [1] * len(origin.bodies)
 
 
 async def test_nothing_of_another_version_is_read_even_if_somebody_tries() -> None:
-    body = body_of(origin_of(CONTENT, saying(telling(described(CONTENT, "v2")))))
-    with pytest.raises(BadAnswer):
+    body = body_of(origin := origin_of(CONTENT))
+    origin.metadata = described(CONTENT, "v2")
+    for _ in range(3):
+        with pytest.raises(VersionChanged):
+            await body.read()
+
+
+async def test_span_that_failed_is_the_next_one_still() -> None:
+    body = body_of(origin_of(CONTENT, saying(lambda _: PreconditionFailed())))
+    with pytest.raises(VersionChanged):
         await body.read()
-    with pytest.raises(BrokenBody):
-        await body.read()
+    assert [span for span, _ in parts_of(await drained(body))] == list(SPANS)
 
 
 async def test_object_that_changes_between_two_spans_breaks_the_body() -> None:
     body = body_of(origin := origin_of(CONTENT, replaced_after(1, OTHER)))
-    with pytest.raises(BadAnswer, match="PreconditionFailed"):
+    with pytest.raises(VersionChanged):
         await drained(body)
     await body.aclose()
     assert (len(origin.requests), origin.closed) == (2, [1])

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from sluicegate import open_store
+from sluicegate.sources.opening import store_source
 from sluicegate.testing import Subject
 from tests.conftest import BUCKET
 from tests.servers.s3 import S3Server
@@ -23,5 +23,5 @@ async def s3_subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         arguments = {"Bucket": BUCKET, "Key": key, "Body": content, "ContentType": content_type}
         await asyncio.to_thread(boto.put_object, **arguments)
 
-    async with open_store(f"s3://{BUCKET}", options_for(server), client=request.cls.client) as source:
+    async with store_source(f"s3://{BUCKET}", options_for(server), client=request.cls.client) as source:
         yield Subject(source, put)

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from sluicegate import Body, Found, HttpOptions, OpenOutcome, Source, StoreOptions, open_http, open_store
-from sluicegate.sources.opening import Client
+from sluicegate import Body, Found, HttpOptions, OpenOutcome, Source, StoreOptions
+from sluicegate.sources.opening import Client, http_source, store_source
 from tests.servers.s3 import S3Server
 
 CLIENTS: tuple[Client, ...] = ("obstore", "aiobotocore", "botocore")
@@ -54,7 +54,7 @@ def source_at(kind: Kind, url: str, **changes: Any) -> Source:
     """A source of `kind` whose key `k` is `url/bucket/k`, with short patience and no second attempt."""
     options: dict[str, Any] = {"connect_timeout": 1.0, "read_timeout": 0.5, "max_connections": 8}
     if kind == "http":
-        return open_http(f"{url}/bucket", HttpOptions(**{**options, **changes}))
+        return http_source(f"{url}/bucket", HttpOptions(**{**options, **changes}))
     keys = {"access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1", "attempts": 1}
     store = StoreOptions(endpoint_url=url, **{**options, **keys, **changes})
-    return open_store("s3://bucket", store, client=kind)
+    return store_source("s3://bucket", store, client=kind)

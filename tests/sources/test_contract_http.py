@@ -9,7 +9,8 @@ from urllib.parse import unquote
 import pytest
 import pytest_asyncio
 
-from sluicegate import HttpOptions, ObjectResponse, open_http
+from sluicegate import HttpOptions, ObjectResponse
+from sluicegate.sources.opening import http_source
 from sluicegate.testing import ScriptedSource, SourceContract, Subject
 from tests.conftest import started
 from tests.servers.asgi import serve_in_thread
@@ -28,7 +29,7 @@ async def nginx_subject(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
         await asyncio.to_thread(_write, folder / key, content)
 
     with started(nginx(folder)) as server:
-        async with open_http(server.url, OPTIONS) as source:
+        async with http_source(server.url, OPTIONS) as source:
             yield Subject(source, put)
 
 
@@ -45,7 +46,7 @@ async def application_subject() -> AsyncIterator[Subject]:
         await ObjectResponse(origin, key)(scope, receive, send)
 
     with serve_in_thread(application) as url:
-        async with open_http(f"{url}/api", OPTIONS) as source:
+        async with http_source(f"{url}/api", OPTIONS) as source:
             yield Subject(source, put)
     assert origin.open_bodies == 0
 

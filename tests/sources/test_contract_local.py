@@ -8,8 +8,8 @@ from typing import ClassVar
 import obstore
 import pytest_asyncio
 
-from sluicegate import open_store
 from sluicegate.sources.object_store import ObjectStore
+from sluicegate.sources.opening import store_source
 from sluicegate.testing import ScriptedSource, SourceContract, Subject, memory_source
 
 NO_EMPTY_SEGMENTS = dict.fromkeys(
@@ -52,7 +52,7 @@ class TestFile(SourceContract):
 
     @pytest_asyncio.fixture
     async def subject(self, tmp_path: Path) -> AsyncIterator[Subject]:
-        async with open_store(tmp_path.as_uri()) as source:
+        async with store_source(tmp_path.as_uri()) as source:
             assert isinstance(source, ObjectStore)
 
             async def put(key: str, content: bytes, content_type: str = "") -> None:

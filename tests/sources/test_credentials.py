@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sluicegate import OpenRequest, StoreOptions, open_store
+from sluicegate import OpenRequest, StoreOptions
 from sluicegate.errors import Denied, SourceError
-from sluicegate.sources.opening import Client
+from sluicegate.sources.opening import Client, store_source
 from sluicegate.sources.options import BadOptions
 from tests.conftest import BUCKET
 from tests.servers.s3 import S3Server
@@ -46,7 +46,7 @@ def credentials_file(folder: Path, profile: str, store: S3Server) -> str:
 
 async def read(store: S3Server, client: Client, **options: str) -> bytes:
     settings = StoreOptions(endpoint_url=store.endpoint_url, region=store.region, attempts=1, **options)  # type: ignore[arg-type]
-    async with open_store(f"s3://{BUCKET}", settings, client=client) as source:
+    async with store_source(f"s3://{BUCKET}", settings, client=client) as source:
         return await content_of(await source.open(KEY, OpenRequest()))
 
 
@@ -67,7 +67,7 @@ async def test_everything_from_the_environment(
     store: S3Server, client: Client, environment: Environment
 ) -> None:
     environment(**store.environment())
-    async with open_store(f"s3://{BUCKET}", client=client) as source:
+    async with store_source(f"s3://{BUCKET}", client=client) as source:
         assert await content_of(await source.open(KEY, OpenRequest())) == b"content"
 
 
@@ -206,5 +206,5 @@ async def test_obstore_asks_for_the_role_of_the_instance_when_nobody_has_credent
 @pytest.mark.parametrize("client", CLIENTS)
 def test_secrets_are_not_shown(client: Client) -> None:
     options = StoreOptions(access_key_id="key", secret_access_key="hidden", session_token="hidden")
-    source = open_store("s3://bucket", options, client=client)
+    source = store_source("s3://bucket", options, client=client)
     assert "hidden" not in repr(options) + repr(source)

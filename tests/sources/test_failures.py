@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sluicegate import OpenRequest, SourceError, open_store
+from sluicegate import OpenRequest, SourceError
 from sluicegate.errors import BadAnswer, BrokenBody, Denied, NotFound, OriginTimeout, Throttled, Unavailable
-from sluicegate.sources.opening import Client
+from sluicegate.sources.opening import Client, store_source
 from tests.conftest import BUCKET
 from tests.servers.s3 import S3Server
 from tests.sources.raw_origin import CLOSE, RESET, STALL, Answer, answer, raw_origin, served
@@ -308,6 +308,6 @@ REFUSALS: dict[str, tuple[str, dict[str, object], type[SourceError]]] = {
 async def test_store_that_refuses(juicefs_server: S3Server, client: Client, head: bool, name: str) -> None:
     bucket, changes, error = REFUSALS[name]
     options = options_for(juicefs_server, **changes)
-    async with open_store(f"s3://{bucket}", options, client=client) as source:
+    async with store_source(f"s3://{bucket}", options, client=client) as source:
         with pytest.raises(error):
             await source.open("key", OpenRequest(head=head))

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluicegate import HttpOptions, OpenRequest, Source, StoreOptions, open_http, open_store
+from sluicegate import HttpOptions, OpenRequest, Source, StoreOptions
 from sluicegate.errors import InvalidKey, NotFound
 from sluicegate.sources.base import check_key
-from sluicegate.sources.opening import Client
+from sluicegate.sources.opening import Client, http_source, store_source
 from sluicegate.sources.options import BadOptions, Location, parse_location
 from sluicegate.testing import ScriptedSource
 from sluicegate.testing.awkward_keys import INVALID_KEYS
@@ -113,32 +113,32 @@ def test_http_options_that_cannot_be(name: str) -> None:
 )
 def test_base_address_that_cannot_be(base_url: str) -> None:
     with pytest.raises(BadOptions) as caught:
-        open_http(base_url)
+        http_source(base_url)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a b", "a:b", ""])
 def test_header_field_that_could_split_a_request_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="header field"):
-        open_http("http://host", HttpOptions(headers={name: "value"}))
+        http_source("http://host", HttpOptions(headers={name: "value"}))
     with pytest.raises(ValueError, match="header field"):
-        open_http("http://host", HttpOptions(headers={"name": f"a\r\n{name}: b"}))
+        http_source("http://host", HttpOptions(headers={"name": f"a\r\n{name}: b"}))
 
 
 @pytest.mark.parametrize("client", ["aiobotocore", "botocore"])
 def test_client_that_reads_s3_only(client: Client) -> None:
     with pytest.raises(BadOptions, match="s3://"):
-        open_store("gs://bucket", client=client)
+        store_source("gs://bucket", client=client)
 
 
 def test_client_that_does_not_exist() -> None:
     with pytest.raises(BadOptions, match="obstore"):
-        open_store("s3://bucket", client="boto3")  # type: ignore[arg-type]
+        store_source("s3://bucket", client="boto3")  # type: ignore[arg-type]
 
 
 async def test_folder_that_does_not_exist_is_told_when_the_source_is_entered(tmp_path: Path) -> None:
     with pytest.raises(BadOptions, match="no folder"):
-        async with open_store((tmp_path / "missing").as_uri()):
+        async with store_source((tmp_path / "missing").as_uri()):
             pass
 
 
@@ -146,7 +146,7 @@ async def test_folder_with_an_awkward_name(tmp_path: Path) -> None:
     folder = tmp_path / "a b?c#d%20 ü"
     folder.mkdir()
     (folder / "key").write_bytes(b"content")
-    async with open_store(folder.as_uri()) as source:
+    async with store_source(folder.as_uri()) as source:
         assert await content_of(await source.open("key", OpenRequest())) == b"content"
 
 
@@ -154,7 +154,7 @@ async def test_nothing_outside_the_folder_is_reached(tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(b"secret")
     folder = tmp_path / "folder"
     (folder / "sub").mkdir(parents=True)
-    async with open_store(folder.as_uri()) as source:
+    async with store_source(folder.as_uri()) as source:
         for key in ("../outside", "sub/../../outside", "%2e%2e/outside", "..%2Foutside", "sub", "sub/x/y"):
             with pytest.raises(NotFound):
                 await source.open(key, OpenRequest())
@@ -162,7 +162,7 @@ async def test_nothing_outside_the_folder_is_reached(tmp_path: Path) -> None:
 
 async def test_source_is_entered_again(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"content")
-    source = open_store(tmp_path.as_uri())
+    source = store_source(tmp_path.as_uri())
     for _ in range(2):
         async with source:
             assert await content_of(await source.open("key", OpenRequest())) == b"content"
@@ -170,7 +170,7 @@ async def test_source_is_entered_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_every_source_is_one(client: Client) -> None:
-    sources = (open_store("s3://bucket", client=client), open_http("http://host"), ScriptedSource())
+    sources = (store_source("s3://bucket", client=client), http_source("http://host"), ScriptedSource())
     assert all(isinstance(source, Source) for source in sources)
 
 

@@ -4,11 +4,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from sluicegate import HttpOptions, OpenRequest, StoreOptions, open_http, open_store
+from sluicegate import HttpOptions, OpenRequest, StoreOptions
 from sluicegate.errors import InvalidKey, NotFound
 from sluicegate.http.exchange import Unsatisfiable
 from sluicegate.http.ranges import FromTo, Suffix
-from sluicegate.sources.opening import Client
+from sluicegate.sources.opening import Client, http_source, store_source
 from sluicegate.testing.awkward_keys import AWKWARD_KEYS
 from tests.sources.raw_origin import Answer, answer, raw_origin, served
 from tests.sources.stores import CLIENTS, KINDS, Kind, content_of, found, source_at
@@ -29,7 +29,7 @@ async def test_key_goes_out_as_it_is(kind: Kind) -> None:
 async def test_prefix_stands_before_the_key(client: Client) -> None:
     async with raw_origin((served(b"content"),)) as origin:
         options = StoreOptions(endpoint_url=origin.url, anonymous=True, region="us-east-1")
-        async with open_store("s3://bucket/a/b c/", options, client=client) as source:
+        async with store_source("s3://bucket/a/b c/", options, client=client) as source:
             for key in ("key", "/key", "a//b"):
                 await content_of(await source.open(key, OpenRequest()))
         assert [request.target for request in origin.requests] == [
@@ -50,7 +50,7 @@ async def test_virtual_style_has_the_bucket_in_the_host_name(
         options = StoreOptions(
             endpoint_url="http://s3.example:8333", anonymous=True, region="us-east-1", addressing="virtual"
         )
-        async with open_store("s3://bucket", options, client=client) as source:
+        async with store_source("s3://bucket", options, client=client) as source:
             assert await content_of(await source.open(key, OpenRequest())) == b"content"
         (request,) = origin.requests
         assert unquote(request.target) == f"http://bucket.s3.example:8333/{key}"
@@ -72,7 +72,7 @@ async def test_addressing_of_an_endpoint_from_the_environment(
         monkeypatch.setenv("http_proxy", origin.url)
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3.example")
         options = StoreOptions(anonymous=True, region="us-east-1", addressing=addressing)  # type: ignore[arg-type]
-        async with open_store("s3://bucket", options, client=client) as source:
+        async with store_source("s3://bucket", options, client=client) as source:
             assert await content_of(await source.open("key", OpenRequest())) == b"content"
         assert [request.target for request in origin.requests] == [target]
 
@@ -81,7 +81,7 @@ async def test_addressing_of_an_endpoint_from_the_environment(
 async def test_anonymous_requests_are_not_signed(client: Client) -> None:
     async with raw_origin((served(b"content"),)) as origin:
         options = StoreOptions(endpoint_url=origin.url, anonymous=True, region="us-east-1")
-        async with open_store("s3://bucket", options, client=client) as source:
+        async with store_source("s3://bucket", options, client=client) as source:
             await content_of(await source.open("key", OpenRequest()))
         assert "authorization" not in origin.requests[0].fields
 
@@ -146,7 +146,7 @@ async def test_fields_of_the_client_and_of_the_operator_go_out() -> None:
 @pytest.mark.parametrize("base", ["", "/", "/api", "/api/", "/a%2Fb c"])
 async def test_key_is_a_path_below_the_base_address(base: str) -> None:
     async with raw_origin((served(b"content"),)) as origin:
-        async with open_http(origin.url + base) as source:
+        async with http_source(origin.url + base) as source:
             await content_of(await source.open("a b/c?d", OpenRequest()))
         below = base.rstrip("/").replace(" ", "%20")
         assert [request.target for request in origin.requests] == [f"{below}/a%20b/c%3Fd"]
@@ -155,7 +155,7 @@ async def test_key_is_a_path_below_the_base_address(base: str) -> None:
 @pytest.mark.parametrize("key", ["", "a%20b%2Fc", "a?b=c%26d&e", "?x=1", "a//b", "%E9", "a?b/../c"])
 async def test_encoded_key_goes_out_untouched(key: str) -> None:
     async with raw_origin((served(b"content"),)) as origin:
-        async with open_http(f"{origin.url}/api", HttpOptions(encoded_keys=True)) as source:
+        async with http_source(f"{origin.url}/api", HttpOptions(encoded_keys=True)) as source:
             await content_of(await source.open(key, OpenRequest()))
         assert [request.target for request in origin.requests] == [f"/api/{key}"]
 
@@ -164,14 +164,14 @@ async def test_encoded_key_goes_out_untouched(key: str) -> None:
     "key", ["..", "a/../b", "a/%2e%2e/b", "a/.%2E?x", "a b", "a#b", "é", "a%00b", "a\r\nb", "x" * 1025]
 )
 async def test_encoded_key_that_is_not_one_is_invalid(key: str) -> None:
-    async with open_http("http://127.0.0.1:1", HttpOptions(encoded_keys=True)) as source:
+    async with http_source("http://127.0.0.1:1", HttpOptions(encoded_keys=True)) as source:
         with pytest.raises(InvalidKey):
             await source.open(key, OpenRequest())
 
 
 async def test_query_and_password_stay_out_of_messages() -> None:
     async with raw_origin(MISSING) as origin:
-        async with open_http(origin.url, HttpOptions(encoded_keys=True)) as source:
+        async with http_source(origin.url, HttpOptions(encoded_keys=True)) as source:
             with pytest.raises(NotFound) as caught:
                 await source.open("key?token=secret", OpenRequest())
         assert str(caught.value) == f"{origin.url}/key: 404"
@@ -183,7 +183,7 @@ async def test_query_and_password_stay_out_of_messages() -> None:
 async def test_google_cloud_storage() -> None:
     async with raw_origin((served(b"content", x_goog_generation="7"),)) as origin:
         options = StoreOptions(endpoint_url=origin.url, anonymous=True, attempts=1)
-        async with open_store("gs://bucket/folder", options) as source:
+        async with store_source("gs://bucket/folder", options) as source:
             outcome = await source.open("a b/ü+.jpg", OpenRequest())
             assert await content_of(outcome) == b"content"
             with pytest.raises(InvalidKey):
@@ -203,7 +203,7 @@ async def test_azure() -> None:
     )
     async with raw_origin((part,)) as origin:
         options = StoreOptions(endpoint_url=origin.url, anonymous=True, account_name="account", attempts=1)
-        async with open_store("az://container", options) as source:
+        async with store_source("az://container", options) as source:
             outcome = await source.open("a b/ü+.jpg", OpenRequest(range=FromTo(0, 0)))
             assert await content_of(outcome) == b"c"
         (request,) = origin.requests
@@ -215,6 +215,6 @@ async def test_azure() -> None:
 async def test_suffix_that_azure_does_not_know_is_left_to_be_asked_by_positions() -> None:
     async with raw_origin(()) as origin:
         options = StoreOptions(endpoint_url=origin.url, anonymous=True, account_name="account", attempts=1)
-        async with open_store("az://container", options) as source:
+        async with store_source("az://container", options) as source:
             assert await source.open("key", OpenRequest(range=Suffix(3))) == Unsatisfiable(None)
         assert origin.requests == []

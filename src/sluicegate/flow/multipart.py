@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from sluicegate.errors import BadAnswer, BrokenBody
-from sluicegate.flow.answers import is_same_version
-from sluicegate.http.conditions import UNCONDITIONAL, forwardable, pinned_to
-from sluicegate.http.fields import Fields
-from sluicegate.http.metadata import Metadata
+from sluicegate.errors import BrokenBody
+from sluicegate.flow.pinned import PinnedObject
 from sluicegate.http.multipart import Multipart
-from sluicegate.http.ranges import Span, exactly
-from sluicegate.sources.base import Body, Chunk, Found, OpenRequest, Source
+from sluicegate.sources.base import Body, Chunk
 
 
 class MultipartBody:
     """Opens the spans of `multipart` in turn, each when the one before is sent.
 
-    A span that cannot be had of the version that `metadata` describes raises `SourceError`, before anything
-    of it is sent: `BadAnswer` where the origin has another version, or serves something else.
+    A span that cannot be had of that version raises `SourceError`, before anything of it is sent.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        key: str,
-        metadata: Metadata,
-        multipart: Multipart,
-        fields: Fields,
-    ) -> None:
-        self._source = source
-        self._key = key
-        self._metadata = metadata
+    def __init__(self, version: PinnedObject, multipart: Multipart) -> None:
+        self._version = version
         self._multipart = multipart
-        self._fields = fields
         self._left = list(reversed(multipart.spans))
         self._framing = b""
         self._current: Body | None = None
@@ -40,7 +25,7 @@ class MultipartBody:
 
     async def begin(self) -> None:
         """Open the first span already, while another answer is still possible."""
-        await self._open(self._left.pop())
+        await self._open_next()
 
     async def read(self) -> Chunk:
         """The next bytes: framing, or content of a span."""
@@ -50,7 +35,7 @@ class MultipartBody:
             await self._current.aclose()
             self._current = None
         if not self._framing and self._left:
-            await self._open(self._left.pop())
+            await self._open_next()
         if not self._framing and not self._ended:
             self._ended, self._framing = True, self._multipart.epilogue
         framing, self._framing = self._framing, b""
@@ -69,18 +54,13 @@ class MultipartBody:
         chunk = await body.read()
         self._missing -= len(chunk)
         if self._missing < 0 or (not chunk and self._missing):
-            raise BrokenBody(f"{self._key!r}: a span of a multipart answer had another length than promised")
+            what = self._version.key
+            raise BrokenBody(f"{what!r}: a span of a multipart answer had another length than promised")
         return chunk
 
-    async def _open(self, span: Span) -> None:
-        """Ask for `span`, and have its framing ready."""
-        etag = self._metadata.etag
-        pinned = UNCONDITIONAL if etag is None or etag.weak else forwardable(pinned_to(etag))
-        request = OpenRequest(range=exactly(span), conditions=pinned, fields=self._fields)
-        outcome = await self._source.open(self._key, request)
-        if not isinstance(outcome, Found):
-            raise BadAnswer(f"{self._key!r}: the origin answered {outcome} to a span of a multipart answer")
-        self._current, self._missing = outcome.body, 0
-        if outcome.span != span or not is_same_version(outcome.metadata, self._metadata):
-            raise BadAnswer(f"{self._key!r}: the object changed in the middle of a multipart answer")
+    async def _open_next(self) -> None:
+        """Ask for the next span, and have its framing ready. What failed is still the next one."""
+        span = self._left[-1]
+        self._current = await self._version.open(span)
+        self._left.pop()
         self._missing, self._framing = span.length, self._multipart.preamble(span)

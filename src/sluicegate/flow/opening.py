@@ -7,13 +7,14 @@ that cannot be meant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sluicegate.errors import BadAnswer
+from sluicegate.errors import BadAnswer, VersionChanged
 from sluicegate.flow.answers import is_asked_for, is_credible, is_pinnable, is_same_version
 from sluicegate.flow.closing import close
 from sluicegate.flow.multipart import MultipartBody
+from sluicegate.flow.pinned import PinnedObject
 from sluicegate.http.conditions import (
     UNCONDITIONAL,
     Conditions,
@@ -39,6 +40,7 @@ from sluicegate.http.metadata import Metadata
 from sluicegate.http.multipart import Multipart
 from sluicegate.http.ranges import RangeSpec, Span, exactly, select
 from sluicegate.sources.base import Body, EmptyBody, Found, OpenOutcome, OpenRequest, Source
+from sluicegate.sources.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,15 @@ NOTHING: Final = EmptyBody()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One object of one source, and how to ask for it: `fields` are forwarded to origins that speak HTTP."""
+    """One object of one source, and how to ask for it: `fields` are forwarded to origins that speak HTTP.
+
+    `tally` is the account of the response that it is asked for.
+    """
 
     source: Source
     key: str
     fields: Fields = ()
+    tally: Tally = field(default_factory=Tally)
 
     async def ask(
         self,
@@ -71,7 +77,13 @@ class Target:
 
         Raises `BadAnswer` if what comes cannot be meant even so.
         """
-        request = OpenRequest(head=head, range=span, conditions=forwardable(conditions), fields=self.fields)
+        request = OpenRequest(
+            head=head,
+            range=span,
+            conditions=forwardable(conditions),
+            fields=self.fields,
+            tally=self.tally,
+        )
         outcome = await self.source.open(self.key, request)
         if request.conditions and not is_credible(outcome, request):
             request = replace(request, conditions=UNCONDITIONAL)
@@ -231,10 +243,11 @@ async def _open_spans(
     target: Target, request: ClientRequest, probed: Metadata, multipart: Multipart
 ) -> Opened:
     """Several spans of the version `probed`, which the conditions let through."""
-    body = MultipartBody(target.source, target.key, probed, multipart, target.fields)
+    version = PinnedObject(target.source, target.key, probed, target.fields, target.tally)
+    body = MultipartBody(version, multipart)
     try:
         await body.begin()
-    except BadAnswer:
+    except (BadAnswer, VersionChanged):
         # Another version by now, or an origin that does not do what its metadata say.
         await close(body)
         return await _open_whole(target, request)

@@ -16,12 +16,10 @@ from sluicegate.sources.options import (
 Client = Literal["obstore", "aiobotocore", "botocore"]
 
 
-def open_store(url: str, options: StoreOptions = DEFAULT_OPTIONS, *, client: Client = "obstore") -> Source:
-    """A source on an object store, to be entered with `async with` in the application's lifespan.
+def store_source(url: str, options: StoreOptions = DEFAULT_OPTIONS, *, client: Client = "obstore") -> Source:
+    """The source for a store: `client` is the library that reads `s3://`.
 
-    `url` is `s3://bucket`, `gs://bucket`, `az://container` (each with an optional prefix),
-    `file:///folder` or `memory://`; `client` is the library that reads `s3://`, and an extra of the same
-    name installs it. Raises `BadOptions` for what cannot be used.
+    Raises `BadOptions` for what cannot be used, and where that library is not installed.
     """
     match client:
         case "obstore":
@@ -44,10 +42,10 @@ def open_store(url: str, options: StoreOptions = DEFAULT_OPTIONS, *, client: Cli
             raise BadOptions(f'client is "obstore", "aiobotocore" or "botocore", got {client!r}')
 
 
-def open_http(base_url: str, options: HttpOptions = DEFAULT_HTTP_OPTIONS) -> Source:
-    """A source on an HTTP API, to be entered with `async with` in the application's lifespan.
+def http_source(base_url: str, options: HttpOptions = DEFAULT_HTTP_OPTIONS) -> Source:
+    """The source for an HTTP API.
 
-    A key is a path below `base_url`. Needs the `aiohttp` extra. Raises `BadOptions` for what cannot be used.
+    Raises `BadOptions` for what cannot be used, and where aiohttp is not installed.
     """
     try:
         from sluicegate.sources.http import HttpSource  # noqa: PLC0415

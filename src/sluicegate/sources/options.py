@@ -111,8 +111,6 @@ class StoreOptions:
         if self.addressing not in ("path", "virtual"):
             raise BadOptions(f'addressing is "path" or "virtual", got {self.addressing!r}')
         _check_limits(self)
-        if self.attempts < 1:
-            raise BadOptions(f"attempts is at least 1, got {self.attempts!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +120,14 @@ class HttpOptions:
     `headers` go out with every request (an API key, say). `tls_verify` is true, false, or the path of a
     file of CA certificates (PEM). With `encoded_keys` a key is what follows the base address on the wire,
     percent-encoded and with its query, if any; without, it is text, and encoded by the source.
+    `attempts` is how often a request that failed before its answer is made in all.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tls_verify: bool | str = True
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
+    attempts: int = 3
     max_connections: int = 256
     encoded_keys: bool = False
 
@@ -153,6 +153,8 @@ def _check_limits(options: StoreOptions | HttpOptions) -> None:
     ):
         if not 0 < seconds < 86400:
             raise BadOptions(f"{name} is in seconds, above 0 and below a day, got {seconds!r}")
+    if options.attempts < 1:
+        raise BadOptions(f"attempts is at least 1, got {options.attempts!r}")
     if options.max_connections < 1:
         raise BadOptions(f"max_connections is at least 1, got {options.max_connections!r}")
 

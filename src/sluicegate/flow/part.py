@@ -1,0 +1,132 @@
+"""One span of one version of an object, by as many requests as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from random import random
+
+from sluicegate.errors import BadAnswer, BrokenBody, SourceError
+from sluicegate.flow.closing import close
+from sluicegate.flow.options import TransferOptions
+from sluicegate.flow.patience import Progress, longer_reach, shorter_reach, wait_seconds
+from sluicegate.flow.pinned import PinnedObject
+from sluicegate.http.ranges import Span
+from sluicegate.sources.base import Body, Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What the parts of one transfer share."""
+
+    version: PinnedObject
+    options: TransferOptions
+    progress: Progress
+
+
+class Part:
+    """The bytes of `span`. Where a request breaks, the next one begins: at the byte that did not come.
+
+    `body` is one that was opened for the beginning of `span` already. The end of the part may be moved
+    forward while it is read: `end_at`.
+    """
+
+    def __init__(self, transfer: Transfer, span: Span, body: Body | None = None) -> None:
+        self._transfer = transfer
+        self.position = span.start
+        self.stop = span.stop
+        self._body = body
+        self._body_stop = span.stop
+        self._reach: int | None = None
+        self._has_given = False
+        self._failures = 0
+        if body is not None:
+            transfer.version.tally.parts += 1
+
+    def end_at(self, stop: int) -> None:
+        """End the part before `stop`, which is not before the bytes that were read."""
+        self.stop = stop
+
+    async def read(self) -> Chunk:
+        """The next bytes; empty at the end.
+
+        Raises `SourceError` where asking again cannot help, or has not for `give_up_after` seconds.
+        """
+        while self.position < self.stop:
+            body = self._body or await self._open()
+            if body is not None and (chunk := await self._read(body)):
+                return chunk
+        return await self._look_behind_the_end()
+
+    async def aclose(self) -> None:
+        """Give back the connection. The part may be read on: by another one."""
+        if self._body is not None:
+            await self._body.aclose()
+            self._body = None
+
+    async def _open(self) -> Body | None:
+        """Ask for what is left, or for less; nothing comes of it if that failed."""
+        longest = self.stop - self.position
+        length = longest if self._reach is None else min(longest, self._reach)
+        tally = self._transfer.version.tally
+        tally.requests += 1
+        try:
+            body = await self._transfer.version.open(Span(self.position, self.position + length))
+        except SourceError as error:
+            await self._wait_after(error)
+            tally.retries += 1
+            return None
+        tally.parts += 1
+        self._body, self._body_stop, self._has_given = body, self.position + length, False
+        return body
+
+    async def _read(self, body: Body) -> Chunk:
+        """What `body` has next; nothing if it is over, for good or for bad."""
+        try:
+            chunk = await body.read()
+            if not chunk and self.position < self._body_stop:
+                what = self._transfer.version.key
+                raise BrokenBody(f"{what!r}: the body ended {self._body_stop - self.position} bytes early")
+        except SourceError as error:
+            await self._resume_after(error, body)
+            return b""
+        if not chunk:
+            await self.aclose()
+            if self._reach is not None:
+                self._reach = longer_reach(self._reach, self.stop - self.position)
+            return b""
+        return self._taken(chunk)
+
+    def _taken(self, chunk: Chunk) -> Chunk:
+        if len(chunk) > self._body_stop - self.position:
+            raise BadAnswer(f"{self._transfer.version.key!r}: the origin sent more than it promised")
+        if len(chunk) > self.stop - self.position:
+            chunk = memoryview(chunk)[: self.stop - self.position]
+        self.position += len(chunk)
+        self._has_given, self._failures = True, 0
+        self._transfer.progress.add(len(chunk), asyncio.get_running_loop().time())
+        return chunk
+
+    async def _look_behind_the_end(self) -> Chunk:
+        """Nothing, if the body ends here as it should: then its connection is free for the next request."""
+        if self._body is not None and self.stop == self._body_stop and await self._body.read():
+            raise BadAnswer(f"{self._transfer.version.key!r}: the origin sent more than it promised")
+        return b""
+
+    async def _resume_after(self, error: SourceError, body: Body) -> None:
+        self._body = None
+        await close(body)
+        if not self._has_given:
+            self._reach = shorter_reach(self._reach)
+        await self._wait_after(error)
+        self._transfer.version.tally.resumes += 1
+
+    async def _wait_after(self, error: SourceError) -> None:
+        """Wait until it is time to ask again; raises `error` if that cannot help any more."""
+        self._failures += 1
+        wait = wait_seconds(error, self._failures, random())  # noqa: S311 - jitter, not a secret
+        now = asyncio.get_running_loop().time()
+        limit = self._transfer.options.give_up_after
+        if wait is None or not self._transfer.progress.allows(wait, now, limit):
+            raise error
+        await asyncio.sleep(wait)

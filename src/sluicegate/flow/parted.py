@@ -1,0 +1,100 @@
+"""A source whose bodies come in parts, around any other source."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from itertools import count
+from random import random
+from types import TracebackType
+from typing import Final, Self
+
+from sluicegate.errors import SourceError
+from sluicegate.flow.answers import is_pinnable
+from sluicegate.flow.budget import PROCESS_BUDGET, Budget
+from sluicegate.flow.options import DEFAULT_TRANSFERS, TransferOptions
+from sluicegate.flow.part import Transfer
+from sluicegate.flow.parts import PartsBody
+from sluicegate.flow.patience import Progress, opening_wait_seconds
+from sluicegate.flow.pinned import PinnedObject
+from sluicegate.http.ranges import Span
+from sluicegate.sources.base import Found, OpenOutcome, OpenRequest, Source
+
+ATTEMPTS: Final = 3
+"""How often a request is made in all that fails before its answer."""
+
+
+class PartedSource(AbstractAsyncContextManager["PartedSource"]):
+    """`source`, with bodies that survive their connections, and requests that are made again.
+
+    Bodies of objects that cannot be pinned to a version (no strong ETag, and no Last-Modified that is old
+    enough), of unknown size, or from origins without ranges are those of `source`: where they break, they
+    break. `attempts` counts for requests that have had no answer yet; after it, `transfers.give_up_after`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        transfers: TransferOptions = DEFAULT_TRANSFERS,
+        *,
+        budget: Budget = PROCESS_BUDGET,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.source = source
+        self._transfers = transfers
+        self._budget = budget
+        self._attempts = attempts
+
+    async def __aenter__(self) -> Self:
+        """Enter the source."""
+        await self.source.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the source."""
+        await self.source.__aexit__(exc_type, exc, traceback)
+
+    async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
+        """Ask the source for `key`, again where that can help."""
+        outcome = await self._ask(key, request)
+        if not isinstance(outcome, Found) or request.head:
+            return outcome
+        span = _span_in_parts(outcome)
+        if span is None:
+            request.tally.parts += 1
+            return outcome
+        version = PinnedObject(self.source, key, outcome.metadata, request.fields, request.tally)
+        transfer = Transfer(version, self._transfers, Progress(asyncio.get_running_loop().time()))
+        return replace(outcome, body=PartsBody(transfer, span, outcome.body, self._budget))
+
+    async def _ask(self, key: str, request: OpenRequest) -> OpenOutcome:
+        time = asyncio.get_running_loop().time
+        began = time()
+        for failures in count(1):
+            request.tally.requests += 1
+            try:
+                return await self.source.open(key, request)
+            except SourceError as error:
+                # S311: jitter, not a secret.
+                chance = random()  # noqa: S311
+                wait = opening_wait_seconds(error, failures, self._attempts, time() - began, chance)
+                if wait is None:
+                    raise
+            request.tally.retries += 1
+            await asyncio.sleep(wait)
+        raise AssertionError("unreachable")
+
+
+def _span_in_parts(found: Found) -> Span | None:
+    """The bytes that `found` serves, if any of them can be asked for again."""
+    metadata = found.metadata
+    if metadata.size is None or not metadata.ranges or not is_pinnable(metadata):
+        return None
+    span = Span(0, metadata.size) if found.span is None else found.span
+    return span if span.length else None
