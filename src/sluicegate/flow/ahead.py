@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from sluicegate.errors import SourceError
 from sluicegate.flow.part import Part
 from sluicegate.sources.base import Chunk
 
@@ -17,8 +18,17 @@ class AheadPart:
         self.stop = part.stop
         self.length = part.stop - part.position
         self._chunks: deque[Chunk] = deque()
+        self._begun = False
+        self._obstacle: SourceError | None = None
         self._news = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._fetch(), name="sluicegate-part")
+
+    async def obstacle(self) -> SourceError | None:
+        """What stood against the first try to have a connection for the part, once that is known."""
+        while not (self._begun or self._task.done()):
+            self._news.clear()
+            await self._news.wait()
+        return self._obstacle
 
     async def read(self) -> Chunk:
         """The next bytes; empty at the end. Raises what the part raised, after the bytes before that."""
@@ -44,6 +54,11 @@ class AheadPart:
 
     async def _fetch(self) -> None:
         try:
+            self._obstacle = await self._part.begin()
+            self._begun = True
+            self._news.set()
+            if self._obstacle is not None:
+                await self._part.wait_after(self._obstacle)
             while chunk := await self._part.read():
                 self._chunks.append(chunk)
                 self._news.set()

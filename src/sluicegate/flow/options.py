@@ -34,7 +34,7 @@ class TransferOptions:
     part_size: int = 8 * MIB
     read_ahead: int = 96 * MIB
     park_after: float | None = 2.0
-    give_up_after: float = 30.0
+    give_up_after: float = 180.0
 
     def __post_init__(self) -> None:
         if self.part_size < MIN_PART:

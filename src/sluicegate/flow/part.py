@@ -9,7 +9,13 @@ from random import random
 from sluicegate.errors import BadAnswer, BrokenBody, SourceError
 from sluicegate.flow.closing import close
 from sluicegate.flow.options import TransferOptions
-from sluicegate.flow.patience import Progress, longer_reach, shorter_reach, wait_seconds
+from sluicegate.flow.patience import (
+    Progress,
+    longer_reach,
+    opening_wait_seconds,
+    shorter_reach,
+    wait_seconds,
+)
 from sluicegate.flow.pinned import PinnedObject
 from sluicegate.http.ranges import Span
 from sluicegate.sources.base import Body, Chunk
@@ -21,14 +27,26 @@ class Transfer:
 
     version: PinnedObject
     options: TransferOptions
+    attempts: int
     progress: Progress
+
+    def wait_seconds(self, error: SourceError, failures: int, now: float) -> float | None:
+        """How long to wait before asking again after `error`; `None` if that cannot help any more."""
+        progress, chance = self.progress, random()  # noqa: S311 - jitter, not a secret
+        if not progress.arrived:
+            elapsed = now - progress.began
+            return opening_wait_seconds(error, failures, self.attempts, elapsed, chance)
+        wait = wait_seconds(error, failures, chance)
+        if wait is None or now + wait - progress.at > self.options.give_up_after:
+            return None
+        return wait
 
 
 class Part:
     """The bytes of `span`. Where a request breaks, the next one begins: at the byte that did not come.
 
-    `body` is one that was opened for the beginning of `span` already. The end of the part may be moved
-    forward while it is read: `end_at`.
+    `body` is one that was opened for `span` already. The end of the part may be moved while it is read, up to
+    that of `span`: `end_at`.
     """
 
     def __init__(self, transfer: Transfer, span: Span, body: Body | None = None) -> None:
@@ -37,6 +55,7 @@ class Part:
         self.stop = span.stop
         self._body = body
         self._body_stop = span.stop
+        self._spill: Chunk = b""
         self._reach: int | None = None
         self._has_given = False
         self._failures = 0
@@ -47,12 +66,22 @@ class Part:
         """End the part before `stop`, which is not before the bytes that were read."""
         self.stop = stop
 
+    async def begin(self) -> SourceError | None:
+        """Try once to have a connection, before the first read; what stood against it."""
+        try:
+            await self._ask()
+        except SourceError as error:
+            return error
+        return None
+
     async def read(self) -> Chunk:
         """The next bytes; empty at the end.
 
         Raises `SourceError` where asking again cannot help, or has not for `give_up_after` seconds.
         """
         while self.position < self.stop:
+            if self._spill:
+                return self._cut(self._spill)
             body = self._body or await self._open()
             if body is not None and (chunk := await self._read(body)):
                 return chunk
@@ -60,22 +89,25 @@ class Part:
 
     async def aclose(self) -> None:
         """Give back the connection. The part may be read on: by another one."""
+        self._spill = b""
         if self._body is not None:
             await self._body.aclose()
             self._body = None
 
     async def _open(self) -> Body | None:
         """Ask for what is left, or for less; nothing comes of it if that failed."""
+        try:
+            return await self._ask()
+        except SourceError as error:
+            await self.wait_after(error)
+            return None
+
+    async def _ask(self) -> Body:
         longest = self.stop - self.position
         length = longest if self._reach is None else min(longest, self._reach)
         tally = self._transfer.version.tally
         tally.requests += 1
-        try:
-            body = await self._transfer.version.open(Span(self.position, self.position + length))
-        except SourceError as error:
-            await self._wait_after(error)
-            tally.retries += 1
-            return None
+        body = await self._transfer.version.open(Span(self.position, self.position + length))
         tally.parts += 1
         self._body, self._body_stop, self._has_given = body, self.position + length, False
         return body
@@ -100,11 +132,17 @@ class Part:
     def _taken(self, chunk: Chunk) -> Chunk:
         if len(chunk) > self._body_stop - self.position:
             raise BadAnswer(f"{self._transfer.version.key!r}: the origin sent more than it promised")
-        if len(chunk) > self.stop - self.position:
-            chunk = memoryview(chunk)[: self.stop - self.position]
-        self.position += len(chunk)
         self._has_given, self._failures = True, 0
         self._transfer.progress.add(len(chunk), asyncio.get_running_loop().time())
+        return self._cut(chunk)
+
+    def _cut(self, chunk: Chunk) -> Chunk:
+        """What of `chunk` lies in the part. The rest is kept, for the end of the part may move again."""
+        room = self.stop - self.position
+        self._spill = b""
+        if len(chunk) > room:
+            chunk, self._spill = memoryview(chunk)[:room], memoryview(chunk)[room:]
+        self.position += len(chunk)
         return chunk
 
     async def _look_behind_the_end(self) -> Chunk:
@@ -118,15 +156,17 @@ class Part:
         await close(body)
         if not self._has_given:
             self._reach = shorter_reach(self._reach)
-        await self._wait_after(error)
+        await self._pause_after(error)
         self._transfer.version.tally.resumes += 1
 
-    async def _wait_after(self, error: SourceError) -> None:
-        """Wait until it is time to ask again; raises `error` if that cannot help any more."""
+    async def wait_after(self, error: SourceError) -> None:
+        """Wait until it is time to ask again after a request failed; raises `error` if that cannot help."""
+        await self._pause_after(error)
+        self._transfer.version.tally.retries += 1
+
+    async def _pause_after(self, error: SourceError) -> None:
         self._failures += 1
-        wait = wait_seconds(error, self._failures, random())  # noqa: S311 - jitter, not a secret
-        now = asyncio.get_running_loop().time()
-        limit = self._transfer.options.give_up_after
-        if wait is None or not self._transfer.progress.allows(wait, now, limit):
+        wait = self._transfer.wait_seconds(error, self._failures, asyncio.get_running_loop().time())
+        if wait is None:
             raise error
         await asyncio.sleep(wait)

@@ -70,7 +70,8 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
             request.tally.parts += 1
             return outcome
         version = PinnedObject(self.source, key, outcome.metadata, request.fields, request.tally)
-        transfer = Transfer(version, self._transfers, Progress(asyncio.get_running_loop().time()))
+        now = asyncio.get_running_loop().time()
+        transfer = Transfer(version, self._transfers, self._attempts, Progress(now, now))
         return replace(outcome, body=PartsBody(transfer, span, outcome.body, self._budget))
 
     async def _ask(self, key: str, request: OpenRequest) -> OpenOutcome:

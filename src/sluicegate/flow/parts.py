@@ -102,9 +102,27 @@ class PartsBody:
                 self._fill_window()
             if chunk := await self._head.read():
                 return chunk
-            self._leaving.append(self._head)
-            self._head = None
+            if not await self._goes_on(self._head):
+                self._leaving.append(self._head)
+                self._head = None
             await self._release()
+
+    async def _goes_on(self, head: Part | AheadPart) -> bool:
+        """Whether a run that ended for the parts behind it has to go on, because they cannot be had.
+
+        An origin may refuse a second connection, or not do with ranges what it says: what one connection
+        would have brought must not break for the sake of speed.
+        """
+        if not (self._ahead and isinstance(head, Part)):
+            return False
+        obstacle = await self._ahead[0].obstacle()
+        if obstacle is None:
+            return False
+        self._leaving.extend(self._ahead)
+        self._ahead.clear()
+        self._window = self._window.without(self._loop.time(), for_good=not obstacle.retryable)
+        head.end_at(self._span.stop)
+        return True
 
     def _next_head(self) -> Part | AheadPart:
         """What is read next: the part that was fetched ahead, or else a run to the end of the span."""

@@ -52,7 +52,7 @@ def opening_wait_seconds(
 ) -> float | None:
     """The same while the client has no answer yet: `attempts` in all, and not for long.
 
-    `elapsed` are the seconds since the first attempt.
+    `elapsed` are the seconds since the first attempt. A client that has no byte yet can still be told.
     """
     wait = wait_seconds(error, failures, chance)
     if wait is None or failures >= attempts or elapsed + wait > OPENING_SECONDS:
@@ -63,11 +63,12 @@ def opening_wait_seconds(
 
 @dataclass(slots=True)
 class Progress:
-    """Bytes that `arrived` in a transfer over all its connections, and when something last happened (`at`).
+    """Bytes that `arrived` in a transfer over all its connections, since `began`, the last ones at `at`.
 
-    Times are those of one monotonic clock.
+    Times are seconds of one monotonic clock.
     """
 
+    began: float
     at: float
     arrived: int = 0
 
@@ -75,10 +76,6 @@ class Progress:
         """Note that `size` bytes have arrived."""
         self.arrived += size
         self.at = now
-
-    def allows(self, wait: float, now: float, give_up_after: float) -> bool:
-        """Whether an attempt after `wait` seconds is still within the time without progress."""
-        return now + wait - self.at <= give_up_after
 
 
 def shorter_reach(reach: int | None) -> int:

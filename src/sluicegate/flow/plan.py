@@ -91,3 +91,8 @@ class Window:
             return replace(self, before=None)
         wider = min(self.limit, self.width * 2)
         return replace(self, width=wider, before=period.rate, settled=False)
+
+    def without(self, now: float, *, for_good: bool) -> Window:
+        """The window after another connection could not be had: one, now or for good."""
+        limit = 1 if for_good else self.limit
+        return Window(limit, hold_until=now + HOLD_SECONDS)
