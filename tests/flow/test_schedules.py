@@ -40,7 +40,7 @@ from .faulty import (
     Shift,
     content_of,
 )
-from .virtual_time import run
+from .virtual_time import NO_RETURN, run
 
 PART = 64 * 1024
 LARGEST = 12 * PART
@@ -137,7 +137,7 @@ def result_of(
             budget.give_back(size)
 
     async def main() -> Result | None:
-        source = PartedSource(origin, transfers, budget=Watched(budget.total))
+        source = PartedSource(origin, transfers, budget=Watched(budget.total), memory=NO_RETURN)
         try:
             outcome = await source.open("key", OpenRequest(range=spec))
         except SourceError:

@@ -5,7 +5,12 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from sluicegate.flow.memory import MemoryReturn
+
 Result = TypeVar("Result")
+
+NO_RETURN = MemoryReturn(None)
+"""For sources that run in it: a thread would be outside of its time."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):

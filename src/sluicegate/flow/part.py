@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from random import random
 
 from sluicegate.errors import BadAnswer, BrokenBody, SourceError
+from sluicegate.flow.budget import Budget
 from sluicegate.flow.closing import close
+from sluicegate.flow.memory import MemoryReturn
 from sluicegate.flow.options import TransferOptions
 from sluicegate.flow.patience import (
     Progress,
@@ -23,12 +25,14 @@ from sluicegate.sources.base import Body, Chunk
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What the parts of one transfer share."""
+    """What the parts of one transfer share; `budget` and `memory` they share with other transfers."""
 
     version: PinnedObject
     options: TransferOptions
     attempts: int
     progress: Progress
+    budget: Budget
+    memory: MemoryReturn
 
     def wait_seconds(self, error: SourceError, failures: int, now: float) -> float | None:
         """How long to wait before asking again after `error`; `None` if that cannot help any more."""

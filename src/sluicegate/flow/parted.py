@@ -13,6 +13,7 @@ from typing import Final, Self
 from sluicegate.errors import SourceError
 from sluicegate.flow.answers import is_pinnable
 from sluicegate.flow.budget import PROCESS_BUDGET, Budget
+from sluicegate.flow.memory import MemoryReturn
 from sluicegate.flow.options import DEFAULT_TRANSFERS, TransferOptions
 from sluicegate.flow.part import Transfer
 from sluicegate.flow.parts import PartsBody
@@ -40,11 +41,13 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
         *,
         budget: Budget = PROCESS_BUDGET,
         attempts: int = ATTEMPTS,
+        memory: MemoryReturn | None = None,
     ) -> None:
         self.source = source
         self._transfers = transfers
         self._budget = budget
         self._attempts = attempts
+        self._memory = memory or MemoryReturn()
 
     async def __aenter__(self) -> Self:
         """Enter the source."""
@@ -71,8 +74,10 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
             return outcome
         version = PinnedObject(self.source, key, outcome.metadata, request.fields, request.tally)
         now = asyncio.get_running_loop().time()
-        transfer = Transfer(version, self._transfers, self._attempts, Progress(now, now))
-        return replace(outcome, body=PartsBody(transfer, span, outcome.body, self._budget))
+        transfer = Transfer(
+            version, self._transfers, self._attempts, Progress(now, now), self._budget, self._memory
+        )
+        return replace(outcome, body=PartsBody(transfer, span, outcome.body))
 
     async def _ask(self, key: str, request: OpenRequest) -> OpenOutcome:
         time = asyncio.get_running_loop().time

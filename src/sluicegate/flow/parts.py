@@ -9,21 +9,21 @@ from collections import deque
 from typing import Final
 
 from sluicegate.flow.ahead import AheadPart
-from sluicegate.flow.budget import Budget
 from sluicegate.flow.part import Part, Transfer
 from sluicegate.flow.plan import PERIOD_SECONDS, Period, Window, part_at, widest
 from sluicegate.http.ranges import Span
 from sluicegate.sources.base import Body, Chunk
 
-SMALL_CHUNK: Final = 64 * 1024
-"""Bytes of a chunk for a client of which it is not known yet whether it takes them. What a server has been
-given it holds until the client takes it, so this decides what a stalled client costs."""
+FIRST_CHUNK: Final = 16 * 1024
+"""Bytes of the first chunk: nobody knows yet whether this client takes any. What a server has been given it
+holds until the client takes it, so this decides what a stalled client costs."""
 
-TRUST_AFTER: Final = 4 * 1024 * 1024
-"""A client that has taken that much without a pause gets whole chunks. Buffers of sockets hold less."""
+GROWTH: Final = 8
+"""A client that has taken so many times a chunk's bytes without a pause gets larger ones. So a client that
+stalls costs an 8th of what the sockets hold for it, and one that does not gets 10 MB in 50 chunks."""
 
 PAUSE_SECONDS: Final = 0.05
-"""A client that takes longer for a chunk gets small ones again."""
+"""A client that takes longer for a chunk has paused, and gets small ones again."""
 
 
 class PartsBody:
@@ -31,16 +31,15 @@ class PartsBody:
 
     - A connection that breaks is replaced, see `Part`.
     - Where the client takes more than one connection gives, the parts behind are fetched at the same time,
-      inside the transfer's own limit and `budget`.
+      inside the transfer's own limit and the budget that it shares.
     - Where the client takes nothing for `park_after` seconds, no connection and no part is held.
     """
 
-    def __init__(self, transfer: Transfer, span: Span, body: Body, budget: Budget) -> None:
+    def __init__(self, transfer: Transfer, span: Span, body: Body) -> None:
         options = transfer.options
         self._loop = asyncio.get_running_loop()
         self._transfer = transfer
         self._span = span
-        self._budget = budget
         # The bytes before `_fetched` have come; those before `_position` went on to the client, and what is
         # between is `_rest`.
         self._position = self._fetched = span.start
@@ -52,7 +51,7 @@ class PartsBody:
         self._restart_period(self._loop.time())
         self._is_reading = False
         self._handed_at = self._period_start
-        self._trusted_from = span.start + TRUST_AFTER
+        self._steady_since = span.start
         self._timer: asyncio.TimerHandle | None = None
         self._parking: asyncio.Task[None] | None = None
         self._parked_at = 0.0
@@ -61,7 +60,7 @@ class PartsBody:
         """The next bytes; empty at the end."""
         began = self._loop.time()
         if began - self._handed_at > PAUSE_SECONDS:
-            self._trusted_from = self._position + TRUST_AFTER
+            self._steady_since = self._position
         if not self._rest:
             self._is_reading = True
             try:
@@ -153,7 +152,7 @@ class PartsBody:
             if start == self._span.stop:
                 return
             part = part_at(start, self._span, self._transfer.options.part_size)
-            if not self._budget.take(part.length):
+            if not self._transfer.budget.take(part.length):
                 return
             if not self._ahead and isinstance(self._head, Part):
                 self._head.end_at(start)
@@ -185,7 +184,7 @@ class PartsBody:
             await part.aclose()
             self._leaving.pop()
             if isinstance(part, AheadPart):
-                self._budget.give_back(part.length)
+                self._transfer.budget.give_back(part.length)
 
     # Handing over.
 
@@ -193,9 +192,11 @@ class PartsBody:
         """What the client gets next of what is there."""
         self._handed_at = self._loop.time()
         chunk, self._rest = self._rest, b""
-        if self._position < self._trusted_from and len(chunk) > SMALL_CHUNK:
+        size = max(FIRST_CHUNK, (self._position - self._steady_since) // GROWTH)
+        if len(chunk) > size:
             view = memoryview(chunk)
-            chunk, self._rest = view[:SMALL_CHUNK], view[SMALL_CHUNK:]
+            # A copy: who sends a view of it would hold the whole of the chunk.
+            chunk, self._rest = bytes(view[:size]), view[size:]
         self._position += len(chunk)
         park_after = self._transfer.options.park_after
         if self._timer is None and park_after is not None and chunk:
@@ -218,11 +219,12 @@ class PartsBody:
     def _park(self) -> None:
         """Hold nothing but the position, and the last few bytes if they are the last."""
         self._let_go()
-        if self._fetched < self._span.stop or len(self._rest) > SMALL_CHUNK:
+        if self._fetched < self._span.stop or len(self._rest) > FIRST_CHUNK:
             self._rest, self._fetched = b"", self._position
         self._transfer.version.tally.parkings += 1
         self._parked_at = self._loop.time()
         self._parking = self._loop.create_task(self._release(), name="sluicegate-park")
+        self._transfer.memory.soon()
 
     async def _unpark(self, parking: asyncio.Task[None], now: float) -> None:
         await asyncio.wait((parking,))

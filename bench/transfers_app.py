@@ -1,0 +1,46 @@
+"""The application of the transfer benchmarks: one store, read as it is and in parts, by the client it names."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
+
+from sluicegate import HttpOptions, ObjectResponse, Source, StoreOptions, open_http, open_store
+from sluicegate.sources.opening import http_source, store_source
+
+CLIENTS = ("obstore", "aiobotocore", "botocore", "aiohttp")
+
+
+def _sources(client: str) -> dict[str, Source]:
+    """The store at `BENCH_STORE` (bucket `images`) through `client`, without parts and with them."""
+    url = os.environ["BENCH_STORE"]
+    if client == "aiohttp":
+        base = f"{url}/images"
+        return {"plain": http_source(base, HttpOptions()), "parts": open_http(base, HttpOptions())}
+    options = StoreOptions(
+        endpoint_url=url, region="us-east-1", access_key_id="unchecked", secret_access_key="unchecked"
+    )
+    return {
+        "plain": store_source("s3://images", options, client=client),  # type: ignore[arg-type]
+        "parts": open_store("s3://images", options, client=client),  # type: ignore[arg-type]
+    }
+
+
+def transfers_app() -> Starlette:
+    """Make the application: `/plain/KEY` and `/parts/KEY` through the client at `BENCH_CLIENT`."""
+    sources = _sources(os.environ.get("BENCH_CLIENT", "obstore"))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for source in sources.values():
+                await stack.enter_async_context(source)
+            yield
+
+    async def serve_object(request: Request) -> ObjectResponse:
+        return ObjectResponse(sources[request.path_params["how"]], request.path_params["key"])
+
+    return Starlette(lifespan=lifespan, routes=[Route("/{how}/{key:path}", serve_object)])
