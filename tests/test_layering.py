@@ -28,6 +28,8 @@ LAYERS = {
     "testing/": ["sluicegate", "errors.py", "http/", "sources/", "flow/", "observe.py", "delivery/"],
     # The library's first user: the public names, and what HTTP means.
     "gateway/": ["sluicegate", "errors.py", "http/", "observe.py", "delivery/openapi.py"],
+    # The demo's upstream breaks on purpose, as nothing else in the gateway may.
+    "gateway/demo_upstream.py": ["testing/"],
     "cli.py": ["sluicegate", "errors.py", "gateway/"],
 }
 
@@ -44,7 +46,9 @@ DEPENDENCIES = {
     "pydantic_core": ["gateway/"],
     "pytest": ["testing/"],
     "starlette": ["delivery/responses.py", "gateway/"],
+    "structlog": ["gateway/log.py"],
     "swagger_ui_bundle": ["gateway/"],
+    "trustme": ["testing/certificates.py"],
     "urllib3": ["sources/botocore.py", "sources/aws.py"],
     "uvicorn": ["cli.py", "gateway/"],
     "uvloop": ["cli.py", "gateway/"],
@@ -204,6 +208,9 @@ SAMPLE = {
         pytest.param(
             "gateway/app.py", "import sluicegate.testing", "testing/__init__.py", id="testing-in-gateway"
         ),
+        pytest.param(
+            "gateway/demo_upstream.py", "from . import app", "gateway/app.py", id="gateway-in-its-upstream"
+        ),
         pytest.param("gateway/app.py", "from .. import cli", "cli.py", id="command-line-in-gateway"),
     ],
 )
@@ -238,6 +245,9 @@ def test_impure_act_is_caught(path: str, source: str, expected: str) -> None:
             "gateway/app.py", "from sluicegate import ObjectResponse\nfrom . import demo", id="gateway"
         ),
         pytest.param("gateway/app.py", "from sluicegate.http import ranges", id="meaning-in-gateway"),
+        pytest.param(
+            "gateway/demo_upstream.py", "from sluicegate.testing import FaultyOrigin", id="testing-in-the-demo"
+        ),
         pytest.param("cli.py", "import click\nfrom sluicegate.gateway.app import app", id="command-line"),
     ],
 )

@@ -7,6 +7,7 @@ from sluicegate.flow.budget import Budget
 from sluicegate.flow.options import TransferOptions
 from sluicegate.flow.origins import open_http, open_store
 from sluicegate.flow.parted import PartedSource
+from sluicegate.observe import Outcome, TransferRecord
 from sluicegate.sources.base import Body, Found, OpenOutcome, OpenRequest, Source
 from sluicegate.sources.options import HttpOptions, StoreOptions
 
@@ -20,6 +21,7 @@ __all__ = [
     "ObjectResponse",
     "OpenOutcome",
     "OpenRequest",
+    "Outcome",
     "PartedSource",
     "SluicegateError",
     "Source",
@@ -27,6 +29,7 @@ __all__ = [
     "StoreOptions",
     "StreamResponse",
     "TransferOptions",
+    "TransferRecord",
     "__version__",
     "object_responses",
     "object_route",

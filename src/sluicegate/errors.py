@@ -121,5 +121,9 @@ class TransferCut(SluicegateError):
     """
 
 
+class ClientTooSlow(TransferCut):
+    """The client took less than the minimum drain rate while bytes were ready for it."""
+
+
 class ClientGone(SluicegateError):
     """The client closed its connection before the body ended."""

@@ -40,6 +40,7 @@ from sluicegate import (
     ObjectResponse,
     StoreOptions,
     StreamResponse,
+    TransferRecord,
     errors,
     object_route,
     open_http,
@@ -394,7 +395,7 @@ TEXT = "text.txt"
 
 @app.put("/memory/{key:path}")
 async def put(key: str, request: Request) -> None:
-    await obstore.put_async(SOURCES["memory"].client, key, await request.body())
+    await obstore.put_async(SOURCES["memory"].source.client, key, await request.body())
 
 
 @object_route(app, "/fastapi/{source}/{key:path}")
@@ -476,6 +477,27 @@ def _scripted(name: str, ledger: Ledger) -> ScriptedSource:
     }[name]
 
 
+RECORDS: defaultdict[str, list[TransferRecord]] = defaultdict(list)
+PACED_SIZE = 1000 * len(CHUNK)
+
+
+async def paced_object(request: Request) -> Response:
+    """`/paced?id=ID&rate=N&seconds=N`: a large object, for clients that take at least so much."""
+    query = request.query_params
+    return ObjectResponse(
+        ScriptedSource((CHUNK,) * 1000, PACED_SIZE, ledger=LEDGERS[query["id"]]),
+        "key",
+        observe=RECORDS[query["id"]].append,
+        min_drain_rate=int(query["rate"]),
+        min_drain_seconds=float(query["seconds"]),
+    )
+
+
+async def records(request: Request) -> Response:
+    """The outcomes of `/paced` so far."""
+    return JSONResponse([record.outcome.value for record in RECORDS[request.path_params["id"]]])
+
+
 async def _pass_on(request: Request, call_next: Any) -> Response:
     answer: Response = await call_next(request)
     return answer
@@ -500,6 +522,8 @@ app.router.routes += [
     Route("/decorated/{key:path}", decorated_object),
     Route("/typed/{key:path}", typed_object),
     Route("/scripted/{name}", scripted_object),
+    Route("/paced", paced_object),
+    Route("/records/{id}", records),
     Mount("/asgi", asgi_object),
     Mount("/alone", ObjectResponse(SOURCES["memory"], TEXT)),
     Mount("/wrapped", _wrapped(Mount("/twice", _wrapped()))),

@@ -288,6 +288,22 @@ def test_http_1_0_needs_no_host(url: str) -> None:
 # Request ids.
 
 
+@pytest.mark.parametrize("given", [None, "id-1"])
+async def test_every_answer_names_its_request(given: str | None, url: str) -> None:
+    fields = [] if given is None else [("X-Request-Id", given)]
+    for method, path in (
+        *(
+            ("GET", path)
+            for path in ("/healthz", "/readyz", "/docs", "/docs/swagger-ui.css", "/openapi.json")
+        ),
+        *(("GET", path) for path in ("/no/such/route", "/%ff")),
+        *(("HEAD", "/healthz"), ("OPTIONS", "/healthz"), ("PUT", "/healthz")),
+    ):
+        named = (await fetch(url, path, method, fields)).head.all("x-request-id")
+        assert len(named) == 1, path
+        assert named == [given] or given is None, path
+
+
 async def test_given_request_id_is_echoed_in_problem_details(url: str) -> None:
     for path in ("/nope", "/files/missing", "/tasks/abc/image", "/tasks/1/bytes/5", "/files/%00"):
         answer = await fetch(url, path, fields=[("X-Request-Id", "trace-7f3a.1")])

@@ -1,5 +1,6 @@
 """`sluicegate serve` as a process: workers, signals, and what is left when it has ended."""
 
+import json
 import os
 import signal
 import socket
@@ -113,7 +114,7 @@ def test_signal_ends_an_idle_gateway_at_once_with_0(number: int, workers: str, c
         assert left_over(server, family) == []
         log = server.log.read_text()
     assert "Traceback" not in log
-    assert "ERROR" not in log
+    assert '"error"' not in log
 
 
 def test_ctrl_c_reaches_all_workers_and_ends_them_without_tracebacks(config: Path) -> None:
@@ -174,7 +175,7 @@ def test_log_names_the_address_and_no_secret(tmp_path: Path) -> None:
     config.write_text(s3('access_key_id = "AKIA-7f3a"', 'secret_access_key = "very-secret-7f3a"'))
     with serving(config) as server:
         log = server.log.read_text()
-    assert log.splitlines()[0].endswith(f"{config} at {server.url}")
+    assert json.loads(log.splitlines()[0])["event"].endswith(f"{config} at {server.url}")
     assert "7f3a" not in log
 
 
@@ -186,10 +187,10 @@ def test_body_that_was_cut_is_one_line_in_the_log(tmp_path: Path) -> None:
         with serving(config) as server:
             with pytest.raises(httpx.RemoteProtocolError):
                 httpx.get(f"{server.url}/short", trust_env=False)
-            wait_for_log(server, "was cut", 1)
+            wait_for_log(server, "origin_failed", 1)
             assert httpx.get(f"{server.url}/nope", trust_env=False).status_code == 404
             log = server.log.read_text()
-    assert len([line for line in log.splitlines() if " ERROR " in line]) == 1
+    assert [json.loads(line)["event"] for line in log.splitlines() if '"error",' in line] == ["transfer"]
     assert "Traceback" not in log
 
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from sluicegate import TransferOptions
 from sluicegate.gateway.config import (
     Config,
     ConfigError,
     GatewayConfig,
     RouteConfig,
     StoreConfig,
+    TransfersConfig,
     UpstreamConfig,
     load_config,
     parse_config,
@@ -258,3 +260,40 @@ def test_rest_of_the_path_keeps_its_slashes_in_an_upstream() -> None:
     target = parse_config(text, {}).routes[0].target
     assert isinstance(target, UpstreamConfig)
     assert target.template.render({"x": "a", "key": "b/c d"}) == "a/b/c%20d"
+
+
+def test_transfers_are_as_the_library_has_them_unless_the_file_says_otherwise() -> None:
+    transfers = parse_config(EXAMPLE, ENVIRON).transfers
+    assert transfers == TransfersConfig()
+    assert transfers.options == TransferOptions()
+
+
+def test_sizes_have_units_and_zeros_switch_off() -> None:
+    text = """
+[transfers]
+part_size = "4MiB"
+read_ahead = 0
+read_ahead_total = "${TOTAL}"
+park_after = 0
+give_up_after = 7.5
+min_drain_rate = "${RATE}"
+min_drain_seconds = 10
+"""
+    transfers = parse_config(EXAMPLE + text, {**ENVIRON, "TOTAL": "1 GiB", "RATE": "1000"}).transfers
+    assert transfers == TransfersConfig(
+        part_size=4 * 1024**2,
+        read_ahead=0,
+        read_ahead_total=1024**3,
+        park_after=0.0,
+        give_up_after=7.5,
+        min_drain_rate=1000,
+        min_drain_seconds=10.0,
+    )
+    assert transfers.options == TransferOptions(
+        part_size=4 * 1024**2, read_ahead=0, park_after=None, give_up_after=7.5
+    )
+
+
+def test_gateway_has_a_drain_timeout_and_a_form_of_its_log() -> None:
+    text = '[gateway]\ndrain_timeout = 2.5\nlog = "json"\n'
+    assert parse_config(EXAMPLE + text, ENVIRON).gateway == GatewayConfig(drain_timeout=2.5, log="json")

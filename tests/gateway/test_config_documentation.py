@@ -1,12 +1,15 @@
 """`docs/configuration.md` is true: its examples work, its mistakes are the real ones, no key is missing."""
 
+import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from sluicegate import TransferRecord
 from sluicegate.gateway.config import ConfigError, parse_config
-from sluicegate.gateway.config.model import GatewayTable, RouteTable, StoreTable
+from sluicegate.gateway.config.model import GatewayTable, RouteTable, StoreTable, TransfersTable
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 *EXAMPLES, MISTAKEN = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
@@ -17,7 +20,7 @@ def test_examples_are_configurations(tmp_path: Path) -> None:
     (tmp_path / "certificates").mkdir()
     (tmp_path / "certificates" / "internal.pem").touch()
     routes = [len(parse_config(text, ENVIRON, name=f"{tmp_path}/a.toml").routes) for text in EXAMPLES]
-    assert routes == [3, 1, 1]
+    assert routes == [3, 1, 1, 1]
 
 
 def test_mistakes_are_the_real_ones() -> None:
@@ -28,7 +31,23 @@ def test_mistakes_are_the_real_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", sorted({*StoreTable.model_fields, *RouteTable.model_fields, *GatewayTable.model_fields})
+    "key",
+    sorted(
+        {
+            *StoreTable.model_fields,
+            *RouteTable.model_fields,
+            *GatewayTable.model_fields,
+            *TransfersTable.model_fields,
+        }
+    ),
 )
 def test_every_key_has_a_row(key: str) -> None:
     assert f"\n| `{key}` | " in PAGE
+
+
+def test_every_field_of_the_log_has_a_row() -> None:
+    written = {*(field.name for field in fields(TransferRecord)), "span_start", "span_stop"} - {"span_served"}
+    (section,) = re.findall(r"## The log\n(.*?)\n## ", PAGE, re.DOTALL)
+    assert [name for name in sorted(written) if f"`{name}`" not in section] == []
+    (line,) = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
+    assert set(json.loads(line)) <= {"timestamp", "level", "logger", "event", *written}

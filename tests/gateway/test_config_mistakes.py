@@ -61,6 +61,54 @@ def test_syntax_error_names_its_place(text: str, line: int, column: int | None) 
         pytest.param(s3() + "[gateway]\ntitle = ' '", 7, "gateway.title", "' '", id="empty-title"),
         pytest.param(s3() + "[gateway]\ndenied_status = 401", 7, "gateway.denied_status", "401", id="status"),
         pytest.param(s3() + "[gateway]\nopenapi = 1", 7, "gateway.openapi", "1", id="switch"),
+        pytest.param(s3() + "[gateway]\ndrain_timeout = 0", 7, "gateway.drain_timeout", "0", id="no-drain"),
+        pytest.param(s3() + "[gateway]\nlog = 'xml'", 7, "gateway.log", "'xml'", id="log"),
+        # Transfers.
+        pytest.param(
+            s3() + "[transfers]\npart = 1", 7, "transfers.part", "an unknown key", id="transfers-unknown"
+        ),
+        pytest.param(
+            s3() + "[transfers]\npart_size = 65535", 7, "transfers.part_size", "65535", id="small-part"
+        ),
+        pytest.param(
+            s3() + "[transfers]\npart_size = '8MB'", 7, "transfers.part_size", "'8MB'", id="other-unit"
+        ),
+        pytest.param(
+            s3() + "[transfers]\nread_ahead = '1024'", 7, "transfers.read_ahead", "'1024'", id="quoted-size"
+        ),
+        pytest.param(
+            s3() + "[transfers]\nread_ahead = -1", 7, "transfers.read_ahead", "-1", id="negative-size"
+        ),
+        pytest.param(
+            s3() + "[transfers]\nread_ahead_total = '9999GiB'",
+            7,
+            "transfers.read_ahead_total",
+            "'9999GiB'",
+            id="size-beyond-all",
+        ),
+        pytest.param(
+            s3() + "[transfers]\npark_after = -1", 7, "transfers.park_after", "-1", id="negative-parking"
+        ),
+        pytest.param(
+            s3() + "[transfers]\npark_after = true", 7, "transfers.park_after", "true", id="parking-switch"
+        ),
+        pytest.param(
+            s3() + "[transfers]\ngive_up_after = 0", 7, "transfers.give_up_after", "0", id="no-patience"
+        ),
+        pytest.param(
+            s3() + "[transfers]\nmin_drain_rate = 1.5",
+            7,
+            "transfers.min_drain_rate",
+            "1.5",
+            id="fraction-of-a-byte",
+        ),
+        pytest.param(
+            s3() + "[transfers]\nmin_drain_seconds = 86400",
+            7,
+            "transfers.min_drain_seconds",
+            "86400",
+            id="a-day",
+        ),
         # The environment.
         pytest.param(
             s3('region = "${UNSET}"'), 3, "stores.s.region", "${UNSET}, which is not set", id="unset"

@@ -76,18 +76,19 @@ def test_get_documents_content_fields_and_failures() -> None:
     }
     problem = ["application/problem+json"]
     content_fields = ["Accept-Ranges", "Content-Length", "ETag", "Last-Modified"]
+    named = ["X-Request-Id"]
     assert described == {
-        "200": (content_fields, ["image/jpeg"]),
-        "206": (sorted(["Content-Range", *content_fields]), ["image/jpeg", "multipart/byteranges"]),
-        "304": (["ETag", "Last-Modified"], []),
-        "400": ([], problem),
-        "404": ([], problem),
-        "412": ([], problem),
-        "416": (["Accept-Ranges", "Content-Range"], problem),
-        "422": ([], problem),
-        "502": ([], problem),
-        "503": (["Retry-After"], problem),
-        "504": ([], problem),
+        "200": (content_fields + named, ["image/jpeg"]),
+        "206": (sorted(["Content-Range", *content_fields]) + named, ["image/jpeg", "multipart/byteranges"]),
+        "304": (["ETag", "Last-Modified", *named], []),
+        "400": (named, problem),
+        "404": (named, problem),
+        "412": (named, problem),
+        "416": (["Accept-Ranges", "Content-Range", *named], problem),
+        "422": (named, problem),
+        "502": (named, problem),
+        "503": (["Retry-After", *named], problem),
+        "504": (named, problem),
     }
     assert operation["responses"]["200"]["content"]["image/jpeg"] == {
         "schema": {"type": "string", "format": "binary"}

@@ -21,6 +21,8 @@ from tests.servers.asgi import serve_in_thread
 
 Answer = bytes | Callable[[socket.socket], None]
 
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 RELEASE_SECONDS = 1.0
 """How soon the upstream's connection is free again after the client has left."""
 
@@ -178,6 +180,7 @@ async def test_request_has_nothing_but_what_is_forwarded(url: str, upstream: Raw
         "if-match": '"a"',
         # Compared weakly whatever form it has (RFC 9110, section 13.1.2), and this one every origin knows.
         "if-none-match": '"c"',
+        "x-request-id": "trace-1",
     }
     await fetch(
         url,
@@ -192,8 +195,28 @@ async def test_request_has_nothing_but_what_is_forwarded(url: str, upstream: Raw
 async def test_plain_request_asks_for_the_content_as_it_is(url: str, upstream: RawUpstream) -> None:
     await fetch(url, "/raw/object")
     _, fields = upstream.last_request()
-    del fields["host"]
+    del fields["host"], fields["x-request-id"]
     assert fields in ({"accept-encoding": "identity"}, {"accept-encoding": "identity", "accept": "*/*"})
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        pytest.param(
+            {"traceparent": TRACEPARENT, "tracestate": "a=1"}, {"traceparent", "tracestate"}, id="whole"
+        ),
+        pytest.param({"traceparent": "00-1-2-3", "tracestate": "a=1"}, set(), id="broken"),
+    ],
+)
+async def test_request_and_its_trace_are_named_to_the_upstream(
+    trace: dict[str, str], expected: set[str], url: str, upstream: RawUpstream
+) -> None:
+    answer = await fetch(url, "/raw/object", fields=trace.items())
+    _, fields = upstream.last_request()
+    assert fields["x-request-id"] == answer.get("x-request-id")
+    assert {name: fields[name] for name in trace if name in fields} == {
+        name: trace[name] for name in expected
+    }
 
 
 async def test_field_that_the_client_names_in_connection_stops(url: str, upstream: RawUpstream) -> None:
@@ -273,7 +296,7 @@ async def test_only_fields_of_the_content_leave(url: str, upstream: RawUpstream)
     )
     upstream.answers["/fields"] = object_answer(b"hello", *kept, *stopped)
     answer = await fetch(url, "/raw/fields")
-    own = {"date", "server", "connection"}
+    own = {"date", "server", "connection", "x-request-id"}
     fields = {name: value for name, value in answer.head.fields if name not in own}
     expected = dict(line.split(": ", 1) for line in kept)
     assert fields == {"content-length": "5", **{name.lower(): value for name, value in expected.items()}}
@@ -435,8 +458,14 @@ async def test_log_of_a_failure_holds_no_secret_of_the_upstreams_address(
     for answer in (*failures, ok(b"hello", "Content-Length: 7")):
         upstream.answers["/a%2Fb/failing"] = answer
         await fetch(url, "/keyed/failing")
-    said = [record.getMessage() for record in caplog.records if record.name == "sluicegate"]
-    assert len(said) == 5
+    said: list[str] = []
+
+    async def is_said() -> bool:
+        said[:] = [record.getMessage() for record in caplog.records if record.name == "sluicegate.transfer"]
+        return len(said) == 5
+
+    # A line is written when its answer is over.
+    await until(is_said)
     assert [line for line in said if "a%20b" in line or "7f3a" in line or "the-operators" in line] == []
 
 
@@ -463,11 +492,9 @@ def test_curl_sees_that_a_body_was_cut(how: str, url: str, tmp_path: Path) -> No
 
 async def test_cut_is_a_line_in_the_log_and_no_traceback(url: str, caplog: pytest.LogCaptureFixture) -> None:
     await fetch(url, "/breaks/early-end/4")
-    ours = [
-        record for record in caplog.records if record.name == "sluicegate" and record.levelname == "ERROR"
-    ]
-    assert len(ours) == 1
-    assert "was cut" in ours[0].getMessage()
+    ours = [record for record in caplog.records if record.name.startswith("sluicegate")]
+    assert [record.levelname for record in ours] == ["ERROR"]
+    assert "'outcome': 'origin_failed'" in ours[0].getMessage()
     assert ours[0].exc_info is None
 
 

@@ -36,6 +36,10 @@ _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "ETag": ("string", "The version of the object."),
     "Last-Modified": ("string", "When the object was last changed."),
     "Retry-After": ("integer", "Seconds to wait before asking again."),
+    "X-Request-Id": (
+        "string",
+        "Names this request in the server's log: the client's own, if it is harmless.",
+    ),
 }
 
 _VERSION_FIELDS = ("ETag", "Last-Modified")
@@ -66,8 +70,8 @@ def object_responses(media_type: str | None = None) -> dict[int | str, dict[str,
         304: _response("The client's copy is current.", None, *_VERSION_FIELDS),
     }
     responses |= {status: problem_response(description) for status, description in _PROBLEMS.items()}
-    responses[416]["headers"] = _headers("Accept-Ranges", "Content-Range")
-    responses[503]["headers"] = _headers("Retry-After")
+    responses[416]["headers"] |= _headers("Accept-Ranges", "Content-Range")
+    responses[503]["headers"] |= _headers("Retry-After")
     return deepcopy({status: responses[status] for status in sorted(responses, key=str)})
 
 
@@ -79,9 +83,10 @@ def problem_response(description: str) -> dict[str, object]:
 def _response(
     description: str, content: Mapping[str, object] | None = None, *fields: str
 ) -> dict[str, object]:
-    response: dict[str, object] = {"description": description}
-    if fields:
-        response["headers"] = _headers(*fields)
+    response: dict[str, object] = {
+        "description": description,
+        "headers": _headers("X-Request-Id", *fields),
+    }
     if content:
         response["content"] = dict(content)
     return response

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.delivery.disconnect import Send
+from sluicegate.delivery.watch import Send
 from sluicegate.errors import BrokenBody, ClientGone, SourceError, TransferCut
 from sluicegate.http.exchange import Head, Problem
 from sluicegate.sources.base import Body, Chunk

@@ -6,10 +6,7 @@ Both are Starlette responses and ASGI applications. They need asyncio, as the cl
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
@@ -19,48 +16,29 @@ from starlette.types import Receive, Scope, Send
 
 from sluicegate.delivery.bodies import AsyncIteratorBody
 from sluicegate.delivery.closing import owned
-from sluicegate.delivery.disconnect import DisconnectWatch
 from sluicegate.delivery.openapi import object_responses
-from sluicegate.delivery.pump import pump, read_first, send_head, send_head_alone, send_problem
+from sluicegate.delivery.pace import drain_limit
+from sluicegate.delivery.pump import pump, read_first, send_head, send_head_alone
 from sluicegate.delivery.recognition import Recognised, recognise
-from sluicegate.errors import (
-    BadFieldValue,
-    ClientGone,
-    MethodNotAllowed,
-    NotFound,
-    SluicegateError,
-    TransferCut,
-)
-from sluicegate.flow.opening import Target, open_object
-from sluicegate.http.exchange import (
-    Head,
-    NotModified,
-    Outcome,
-    Overrides,
-    PreconditionFailed,
-    Unsatisfiable,
-    accepted_request_id,
-    answer,
-    answer_error,
-    answer_problem,
-    read_request,
-)
+from sluicegate.delivery.transfer import Offer, serve_offer
+from sluicegate.delivery.watch import ClientWatch
+from sluicegate.errors import BadFieldValue, ClientGone, MethodNotAllowed
+from sluicegate.http.exchange import Head, Overrides
 from sluicegate.http.fields import (
     Disposition,
     Fields,
     check_fields,
     check_value,
     content_disposition,
-    end_to_end,
     filename_of,
 )
+from sluicegate.observe import Observer
 from sluicegate.sources.base import Body, Chunk, Source
 
 logger = logging.getLogger("sluicegate")
 
-FORWARDED: Final = ("accept", "accept-language")
-"""A client's fields that go on to origins that speak HTTP; ranges and conditions go by themselves.
-`Authorization` and `Cookie` are between the client and this server."""
+MIN_DRAIN_SECONDS: Final = 30.0
+"""Over how long a minimum drain rate is averaged."""
 
 FRAMING: Final = frozenset({"content-length", "content-range", "transfer-encoding", "connection"})
 """Fields that only the response itself can know."""
@@ -124,7 +102,7 @@ class StreamResponse(StreamingResponse):
                 if scope["type"] == "websocket":
                     await self._stream(body, scope, self._wrap_websocket_denial_send(send))
                 else:
-                    async with DisconnectWatch(receive):
+                    async with ClientWatch(receive):
                         await self._stream(body, scope, send)
         except ClientGone:
             logger.debug("the client left before the end of %s", scope.get("path"))
@@ -158,21 +136,6 @@ class StreamResponse(StreamingResponse):
         return int(value)
 
 
-@dataclass(frozen=True, slots=True)
-class _Client:
-    """Who asks: the request's method and fields, its id, and the way back."""
-
-    method: str
-    fields: dict[str, str]
-    request_id: str
-    send: Send
-
-    @property
-    def wants_head(self) -> bool:
-        """Whether the client wants no content."""
-        return self.method == "HEAD"
-
-
 class ObjectResponse(Response):
     """An object of a source, with everything that HTTP has for objects.
 
@@ -184,8 +147,14 @@ class ObjectResponse(Response):
     `disposition` alone takes the file name from the key. `denied_status` is what a client gets where the
     origin denies: 404, or 403. `background` runs after the body.
 
+    `observe` is called once for each call, after the last byte and after the body is closed, with the
+    `TransferRecord`; `route` (the template of the path) and `store` (a name) are for that record alone.
+
+    A client that takes less than `min_drain_rate` bytes a second (0 for no limit), on average over
+    `min_drain_seconds` in which bytes were ready for it, is cut.
+
     Return it from a path operation, or call it as an ASGI application. Raises `BadFieldValue` for values
-    that could split a header.
+    that could split a header, and `BadOptions` for limits that cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 - what a route may say of its answers, all by name
@@ -200,6 +169,11 @@ class ObjectResponse(Response):
         headers: Mapping[str, str] | None = None,
         denied_status: int = 404,
         background: BackgroundTask | None = None,
+        observe: Observer | None = None,
+        route: str | None = None,
+        store: str | None = None,
+        min_drain_rate: int = 0,
+        min_drain_seconds: float = MIN_DRAIN_SECONDS,
     ) -> None:
         if refused := FRAMING & {name.lower() for name in headers or {}}:
             raise BadFieldValue(f"{', '.join(sorted(refused))} cannot be set: the response frames itself")
@@ -214,65 +188,27 @@ class ObjectResponse(Response):
         self._cache_control = cache_control
         self._content_disposition = _disposition(key, filename, disposition)
         self._denied_status = denied_status
+        self._limit = drain_limit(min_drain_rate, min_drain_seconds)
+        self._observe = observe
+        self._route = route
+        self._store = store
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the source, and send what it has."""
-        fields = _request_fields(scope)
-        request_id = accepted_request_id(fields.get("x-request-id")) or secrets.token_hex(8)
-        try:
-            # The body is closed after the watch has ended: servers report a disconnect as soon as the answer
-            # is complete, and that must not interrupt the closing.
-            async with AsyncExitStack() as ownership, DisconnectWatch(receive):
-                await self._serve(_Client(scope["method"], fields, request_id, send), ownership)
-        except ClientGone:
-            logger.debug("the client left before the end of %r (request %s)", self.key, request_id)
-        except TransferCut as cut:
-            logger.error("%r was cut: %s (request %s)", self.key, cut, request_id)  # noqa: TRY400
-            raise
+        offer = Offer(
+            source=self.source,
+            key=self.key,
+            overrides=self._overrides(),
+            denied_status=self._denied_status,
+            limit=self._limit,
+            observe=self._observe,
+            route=self._route,
+            store=self._store,
+        )
+        await serve_offer(offer, scope["method"], scope["headers"], receive, send)
         if self.background is not None:
             await self.background()
-
-    async def _serve(self, client: _Client, ownership: AsyncExitStack) -> None:
-        """The straight line: read the request, ask the origin, answer, pump. `ownership` closes the body."""
-        if client.method == "OPTIONS":
-            allow = ("allow", ", ".join(MethodNotAllowed.allowed))
-            await send_head_alone(Head(HTTPStatus.NO_CONTENT, (allow,), 0), client.send)
-            return
-        overrides = self._overrides()
-        forwarded = tuple((name, client.fields[name]) for name in FORWARDED if name in client.fields)
-        target = Target(self.source, self.key, forwarded)
-        try:
-            request = read_request(client.method, client.fields)
-            opened = await open_object(target, request, overrides, secrets.token_hex(16))
-        except SluicegateError as error:
-            await self._fail(error, client)
-            return
-        body = await ownership.enter_async_context(owned(opened.body))
-        await self._send(answer(opened.outcome, overrides), opened.outcome, body, client)
-
-    async def _send(self, head: Head, outcome: Outcome, body: Body, client: _Client) -> None:
-        if isinstance(outcome, PreconditionFailed | Unsatisfiable):
-            title = HTTPStatus(head.status).phrase
-            problem = answer_problem(head.status, title, client.request_id, fields=head.fields)
-            await send_problem(problem, client.send, head_alone=client.wants_head)
-            return
-        if client.wants_head or isinstance(outcome, NotModified):
-            await send_head_alone(head, client.send)
-            return
-        try:
-            first = await read_first(head, body)
-        except SluicegateError as error:
-            await self._fail(error, client)
-            return
-        await send_head(head, client.send)
-        await pump(head.length, first, body, client.send)
-
-    async def _fail(self, error: SluicegateError, client: _Client) -> None:
-        level = logging.INFO if type(error) in (NotFound, MethodNotAllowed) else logging.WARNING
-        logger.log(level, "%s: %s (request %s)", type(error).__name__, error, client.request_id)
-        problem = answer_error(error, client.request_id, denied_status=self._denied_status)
-        await send_problem(problem, client.send, head_alone=client.wants_head)
 
     def _overrides(self) -> Overrides:
         # Read now, not when made: a middleware or a path operation may have set cookies meanwhile.
@@ -342,11 +278,6 @@ def _disposition(key: str, filename: str | None, disposition: Disposition | None
     if filename is None and disposition is None:
         return None
     return content_disposition(filename or filename_of(key), disposition or "attachment")
-
-
-def _request_fields(scope: Scope) -> dict[str, str]:
-    pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-    return end_to_end(pairs)
 
 
 def _decoded(raw: list[tuple[bytes, bytes]]) -> Fields:

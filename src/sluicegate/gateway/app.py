@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sluicegate import (
+    Budget,
     HttpOptions,
     ObjectResponse,
     OpenOutcome,
@@ -21,6 +23,7 @@ from sluicegate import (
     SluicegateError,
     Source,
     StoreOptions,
+    TransferOptions,
     __version__,
     open_http,
     open_store,
@@ -28,9 +31,11 @@ from sluicegate import (
 from sluicegate.errors import MethodNotAllowed
 from sluicegate.http.exchange import accepted_request_id, answer_problem
 from sluicegate.http.fields import filename_of, is_valid_host
+from sluicegate.observe import Observer
 
-from .config import Config, RouteConfig, StoreConfig, UpstreamConfig
+from .config import Config, RouteConfig, StoreConfig, TransfersConfig, UpstreamConfig
 from .documents import documents
+from .log import transfer_logger
 from .routes import BadParameter, BadPath, Match, NoMatch, Router, canonical_segments
 
 LONGEST_SHOWN: Final = 100
@@ -52,6 +57,8 @@ class _Route:
     config: RouteConfig
     source: Source
     denied_status: int
+    transfers: TransfersConfig
+    observe: Observer
 
     def response(self, params: Mapping[str, str]) -> ObjectResponse:
         """The response for a request's values; raises `BadPath` if they lead to a dot segment."""
@@ -66,6 +73,11 @@ class _Route:
             cache_control=config.cache_control,
             headers=dict(config.headers),
             denied_status=self.denied_status,
+            observe=self.observe,
+            route=config.path.text,
+            store=None if isinstance(config.target, UpstreamConfig) else config.target.store,
+            min_drain_rate=self.transfers.min_drain_rate,
+            min_drain_seconds=self.transfers.min_drain_seconds,
         )
 
     def _names(self, params: Mapping[str, str]) -> tuple[str, str | None]:
@@ -84,7 +96,7 @@ class _Upstream(AbstractAsyncContextManager["_Upstream"]):
     Keys are shown: in logs, and in file names.
     """
 
-    def __init__(self, config: UpstreamConfig) -> None:
+    def __init__(self, config: UpstreamConfig, transfers: TransferOptions, budget: Budget) -> None:
         options = HttpOptions(
             headers=dict(config.request_headers),
             tls_verify=config.tls_verify,
@@ -93,7 +105,7 @@ class _Upstream(AbstractAsyncContextManager["_Upstream"]):
             encoded_keys=True,
         )
         self._query = config.template.query
-        self._http = open_http(config.template.base_url, options)
+        self._http = open_http(config.template.base_url, options, transfers=transfers, budget=budget)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -113,13 +125,26 @@ class _Upstream(AbstractAsyncContextManager["_Upstream"]):
 
 
 class Gateway:
-    """An ASGI application. Its sources are opened when the server starts it, and closed when it stops."""
+    """An ASGI application. Its sources are opened when the server starts it, and closed when it stops.
 
-    def __init__(self, config: Config) -> None:
-        self._stores = {name: _open_store(store) for name, store in config.stores.items()}
+    `observe` is called once for each transfer; by default it writes the transfer's line to the log.
+    """
+
+    def __init__(self, config: Config, observe: Observer | None = None) -> None:
+        options, budget = config.transfers.options, Budget(config.transfers.read_ahead_total)
+        self._stores = {name: _open_store(store, options, budget) for name, store in config.stores.items()}
         upstreams: dict[UpstreamConfig, Source] = {}
+        for route in config.routes:
+            if isinstance(route.target, UpstreamConfig) and route.target not in upstreams:
+                upstreams[route.target] = _Upstream(route.target, options, budget)
         self._routes = tuple(
-            _Route(route, self._source(route, upstreams), config.gateway.denied_status)
+            _Route(
+                route,
+                self._source(route, upstreams),
+                config.gateway.denied_status,
+                config.transfers,
+                observe or transfer_logger(),
+            )
             for route in config.routes
         )
         self._sources = (
@@ -135,15 +160,22 @@ class Gateway:
         }
         self._fixed = {canonical_segments(path.encode()): app for path, app in fixed.items()}
 
-    def _source(self, route: RouteConfig, upstreams: dict[UpstreamConfig, Source]) -> Source:
+    def _source(self, route: RouteConfig, upstreams: Mapping[UpstreamConfig, Source]) -> Source:
         if isinstance(route.target, UpstreamConfig):
-            return upstreams.setdefault(route.target, _Upstream(route.target))
+            return upstreams[route.target]
         return self._stores[route.target.store]
+
+    def drain(self) -> None:
+        """Be ready for nothing new. What is under way goes on."""
+        self._ready = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server's, or its lifespan."""
         if scope["type"] == "http":
-            await self._choose(scope)(scope, receive, send)
+            chosen = self._choose(scope)
+            # An object names its request itself: in its answer, its log, and to its origin.
+            named = send if isinstance(chosen, ObjectResponse) else _naming(_request_id(scope), send)
+            await chosen(scope, receive, named)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
@@ -198,11 +230,11 @@ async def _enter(stack: AsyncExitStack, what: str, source: Source) -> None:
         raise CannotOpen(f"cannot open {what}: {exc}") from exc
 
 
-def _open_store(store: StoreConfig) -> Source:
+def _open_store(store: StoreConfig, transfers: TransferOptions, budget: Budget) -> Source:
     options = asdict(store)
     url, client = options.pop("url"), options.pop("client")
     del options["name"]
-    return open_store(url, StoreOptions(**options), client=client)
+    return open_store(url, StoreOptions(**options), client=client, transfers=transfers, budget=budget)
 
 
 def _raw_path(scope: Scope) -> bytes:
@@ -229,9 +261,22 @@ def _problem(
     detail: str | None,
     fields: Mapping[str, str] = NO_FIELDS,
 ) -> ASGIApp:
-    given = next(
-        (value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None
-    )
-    request_id = accepted_request_id(given) or secrets.token_hex(8)
-    problem = answer_problem(status, title, request_id, detail=detail)
+    problem = answer_problem(status, title, _request_id(scope), detail=detail)
     return Response(problem.content, problem.head.status, {**dict(problem.head.fields), **fields})
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's request id if it is harmless, else a new one."""
+    given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
+    return accepted_request_id(", ".join(given)) or secrets.token_hex(8)
+
+
+def _naming(request_id: str, send: Send) -> Send:
+    """`send`, with the request's id in the head that has none."""
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("x-request-id", request_id)
+        await send(message)
+
+    return named

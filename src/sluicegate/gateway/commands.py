@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sized
@@ -14,7 +15,10 @@ from sluicegate import SluicegateError, __version__
 
 from .config import ConfigError, load_config
 from .demo import demonstrate
+from .log import configure_log
 from .server import ended_by_signals, listen, serve, url_of
+
+logger = logging.getLogger("sluicegate")
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8080
@@ -55,7 +59,8 @@ def serve_command(config: Path, host: str, port: int, workers: int) -> None:
     try:
         checked = load_config(config, os.environ)
         with ended_by_signals(), listen(host, port) as bound:
-            click.echo(f"sluicegate {__version__}: {config} at {url_of(bound)}", err=True)
+            configure_log(checked.gateway.log)
+            logger.info("sluicegate %s: %s at %s", __version__, config, url_of(bound))
             serve(checked, bound, workers)
     except SluicegateError as exc:
         _fail(exc)

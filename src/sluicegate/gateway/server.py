@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.supervisors import Multiprocess
 
-from sluicegate.errors import SluicegateError, TransferCut
+from sluicegate.errors import SluicegateError
 
 from .app import Gateway
 from .config import Config
+from .log import configure_log
+from .workers import supervise
 
 BACKLOG: Final = 2048
 
-GRACE_SECONDS: Final = 30
-"""How long transfers that are under way may take to end after SIGTERM or SIGINT."""
+LINGER_SECONDS: Final = 5.0
+"""How long a client whose response was cut may take to read what was sent of it before."""
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request before its body: browsers send a tenth of it, and nobody may fill the memory with it."""
@@ -80,8 +80,8 @@ def url_of(bound: socket.socket) -> str:
 def ended_by_signals() -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP end the block with `SystemExit(0)`, so that what it holds is cleaned up.
 
-    uvicorn takes over the first two while it serves, and raises them again after its shutdown. Only the
-    first one counts: the cleaning up is not interrupted.
+    The server takes over the first two while it serves. Only the first one counts: the cleaning up is not
+    interrupted.
     """
     before = {number: signal.signal(number, _exit_once) for number in _SIGNALS}
     # Where it is ignored, as under nohup, it stays so.
@@ -110,14 +110,27 @@ def serve(config: Config, bound: socket.socket, workers: int = 1) -> None:
 
     Raises `BadOptions` for stores and upstreams that cannot be used, and `CannotStart`.
     """
+    configure_log(config.gateway.log)
+    # Made here also for workers, which make their own: what cannot be used is said once, and at once.
     gateway = Gateway(config)
-    started = _serve_here(gateway, bound) if workers == 1 else _serve_in_workers(config, bound, workers)
+    started = (
+        _serve_here(gateway, config, bound) if workers == 1 else supervise(_work, config, bound, workers)
+    )
     if not started:
         raise CannotStart("the gateway did not start: see the lines above")
 
 
-def _serve_here(gateway: Gateway, bound: socket.socket) -> bool:
-    server = uvicorn.Server(settings(gateway))
+def _work(config: Config, bound: socket.socket) -> bool:
+    """Serve in a worker: a new process, which is given the configuration as it was checked."""
+    configure_log(config.gateway.log)
+    # Ctrl-C at a terminal is for all processes: who looks after the workers tells them by SIGTERM.
+    return _serve_here(Gateway(config), config, bound, heeded=(signal.SIGTERM,))
+
+
+def _serve_here(
+    gateway: Gateway, config: Config, bound: socket.socket, heeded: tuple[int, ...] = _SIGNALS
+) -> bool:
+    server = DrainingServer(gateway, settings(gateway, config.gateway.drain_timeout), heeded)
     try:
         server.run([bound])
     except SystemExit:
@@ -127,33 +140,94 @@ def _serve_here(gateway: Gateway, bound: socket.socket) -> bool:
     return server.started
 
 
-def _serve_in_workers(config: Config, bound: socket.socket, workers: int) -> bool:
-    # Workers are new processes, and make the application themselves: of the configuration that was checked,
-    # whatever its file says by then.
-    chosen = settings(partial(Gateway, config), factory=True, workers=workers)
-    supervisor = Multiprocess(chosen, sockets=[bound])
-    supervisor.run()
-    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
-
-
-def settings(
-    app: Gateway | Callable[[], Gateway], *, factory: bool = False, workers: int = 1
-) -> uvicorn.Config:
+def settings(gateway: Gateway, drain_timeout: float) -> uvicorn.Config:
     """uvicorn's settings for the gateway."""
     return uvicorn.Config(
-        app,
-        factory=factory,
-        workers=workers,
+        gateway,
         loop="auto",
         http=BoundedHead,
         ws="none",
         lifespan="on",
-        log_config=LOG_SETTINGS,
+        log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        # It is a number of seconds for `asyncio.wait_for`, which takes fractions.
+        timeout_graceful_shutdown=drain_timeout,  # type: ignore[arg-type]
     )
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn, with an end that clients, load balancers and operators can rely on.
+
+    At the first signal the gateway is not ready any more, the listener closes, and transfers go on until
+    they end or the drain timeout is over; those left are cancelled, which cuts them. A second signal cancels
+    them at once.
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self, gateway: Gateway, config: uvicorn.Config, heeded: tuple[int, ...] = _SIGNALS) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._heeded = heeded
+        self._cut_at: dict[object, float] = {}
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal comes."""
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals to heed while serving, and do not raise them again: they have been obeyed."""
+        before = {number: signal.signal(number, self.handle_exit) for number in self._heeded}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self._gateway.drain()
+        if self.should_exit and self._loop is not None:
+            # The one signal that uvicorn takes for a second one.
+            super().handle_exit(signal.SIGINT, frame)
+            self._loop.call_soon_threadsafe(self._cut_all)
+        else:
+            super().handle_exit(sig, frame)
+
+    def _cut_all(self) -> None:
+        # In this order: what a transfer hears first is how it ended.
+        for task in tuple(self.server_state.tasks):
+            task.cancel("a second signal")
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after connections, ten times in a second; returns whether to end."""
+        self._abort_the_cut()
+        return await super().on_tick(counter)
+
+    def _abort_the_cut(self) -> None:
+        """End the connections of responses that were cut, whose clients do not read what is left.
+
+        uvicorn closes a connection when it has sent what it holds for it, which may be never.
+        """
+        now = time.monotonic()
+        cut = {one for one in self.server_state.connections if _is_cut(one)}
+        self._cut_at = {one: self._cut_at.get(one, now) for one in cut}
+        for connection in cut:
+            if now - self._cut_at[connection] > LINGER_SECONDS:
+                connection.transport.abort()
+
+
+def _is_cut(connection: Any) -> bool:
+    """Whether a connection is closing before its response is complete."""
+    if connection.transport is None or not connection.transport.is_closing():
+        return False
+    return connection.cycle is not None and not connection.cycle.response_complete
 
 
 class BoundedHead(HttpToolsProtocol):
@@ -182,23 +256,3 @@ class BoundedHead(HttpToolsProtocol):
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(_TOO_LARGE)
             self.transport.close()
-
-
-class HideCuts(logging.Filter):
-    """Leaves out uvicorn's traceback of a response that was cut: its own line has been logged already."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to log `record`."""
-        return not (record.exc_info and isinstance(record.exc_info[1], TransferCut))
-
-
-LOG_SETTINGS: Final[dict[str, object]] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"cuts": {"()": HideCuts}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["cuts"]},
-    },
-    "root": {"level": "INFO", "handlers": ["stderr"]},
-}

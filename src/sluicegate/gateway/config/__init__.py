@@ -2,7 +2,7 @@
 
 from .errors import ConfigError, Mistake
 from .loading import load_config, parse_config
-from .values import Config, GatewayConfig, RouteConfig, StoreConfig, UpstreamConfig
+from .values import Config, GatewayConfig, RouteConfig, StoreConfig, TransfersConfig, UpstreamConfig
 
 __all__ = [
     "Config",
@@ -11,6 +11,7 @@ __all__ = [
     "Mistake",
     "RouteConfig",
     "StoreConfig",
+    "TransfersConfig",
     "UpstreamConfig",
     "load_config",
     "parse_config",

@@ -8,10 +8,10 @@ from pathlib import Path
 from .environment import expand_table
 from .errors import ConfigError, Mistake, Report
 from .lines import KeyLines
-from .model import FileTable, GatewayTable, read_tables
+from .model import FileTable, GatewayTable, TransfersTable, read_tables
 from .routes import DOCUMENT_PATHS, HEALTH_PATHS, RouteContext, build_routes
 from .stores import build_store
-from .values import Config, GatewayConfig
+from .values import Config, GatewayConfig, TransfersConfig
 
 _SYNTAX_PLACE = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
 
@@ -71,8 +71,12 @@ def _build(tables: FileTable, document: Mapping[str, object], base: Path, report
     names = frozenset(written if isinstance(written, dict) else ())
     routes = build_routes(tables.routes, RouteContext(names, reserved, base, report))
     sound = {name: store for name, store in stores.items() if store is not None}
-    return Config(stores=sound, routes=routes, gateway=gateway)
+    return Config(stores=sound, routes=routes, gateway=gateway, transfers=_transfers(tables.transfers))
 
 
 def _gateway(table: GatewayTable) -> GatewayConfig:
     return GatewayConfig(**table.model_dump(exclude_none=True))
+
+
+def _transfers(table: TransfersTable) -> TransfersConfig:
+    return TransfersConfig(**table.model_dump(exclude_none=True))

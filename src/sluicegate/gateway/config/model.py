@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError
@@ -17,10 +18,14 @@ from .environment import Expanded
 from .errors import Report, one_of
 from .field_values import is_field_value, is_media_type
 from .lines import Location
-from .values import Addressing, Client, Disposition
+from .sizes import read_size
+from .values import Addressing, Client, Disposition, LogStyle
 
 # A longer wait than a day is a typing error, and some clients cannot represent it.
 LONGEST_TIMEOUT_SECONDS = 86_400.0
+
+# Smaller parts cost more in requests than they bring.
+SMALLEST_PART = 64 * 1024
 
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 _ALLOWED_BY_ERROR = {
@@ -48,6 +53,26 @@ def _seconds(value: object) -> float:
     if not 0 < number < LONGEST_TIMEOUT_SECONDS:
         raise _not_allowed(f"a number of seconds above 0 and below {LONGEST_TIMEOUT_SECONDS:.0f}")
     return number
+
+
+def _seconds_or_never(value: object) -> float:
+    if _number(value) == 0:
+        return 0.0
+    try:
+        return _seconds(value)
+    except PydanticCustomError:
+        allowed = f"a number of seconds below {LONGEST_TIMEOUT_SECONDS:.0f}, or 0 for never"
+        raise _not_allowed(allowed) from None
+
+
+def _size(value: object, *, least: int = 0) -> int:
+    # A number that came from the environment is text.
+    is_digits = isinstance(value, Expanded) and value.isascii() and value.isdigit() and len(value) < 14
+    size = read_size(int(value) if isinstance(value, Expanded) and is_digits else value)
+    if size is None or size < least:
+        reason = f" of at least {least // 1024}KiB" if least else ""
+        raise _not_allowed(f"a size{reason}: bytes as an integer, or text such as '8MiB' (KiB, MiB, GiB)")
+    return size
 
 
 def _number(value: object) -> float:
@@ -99,6 +124,9 @@ FileName = Annotated[
 ]
 Switch = Annotated[bool, PlainValidator(_switch)]
 Seconds = Annotated[float, PlainValidator(_seconds)]
+SecondsOrNever = Annotated[float, PlainValidator(_seconds_or_never)]
+Size = Annotated[int, PlainValidator(_size)]
+PartSize = Annotated[int, PlainValidator(partial(_size, least=SMALLEST_PART))]
 Verification = Annotated[bool | str, PlainValidator(_verification)]
 DeniedStatus = Annotated[Literal[404, 403], BeforeValidator(_denied_status)]
 
@@ -154,6 +182,20 @@ class GatewayTable(_Table):
     denied_status: DeniedStatus | None = None
     title: Text | None = None
     openapi: Switch | None = None
+    drain_timeout: Seconds | None = None
+    log: LogStyle | None = None
+
+
+class TransfersTable(_Table):
+    """`[transfers]`."""
+
+    part_size: PartSize | None = None
+    read_ahead: Size | None = None
+    read_ahead_total: Size | None = None
+    park_after: SecondsOrNever | None = None
+    give_up_after: Seconds | None = None
+    min_drain_rate: Size | None = None
+    min_drain_seconds: Seconds | None = None
 
 
 class FileTable(_Table):
@@ -162,6 +204,7 @@ class FileTable(_Table):
     stores: dict[str, StoreTable] = {}
     routes: list[RouteTable] = []
     gateway: GatewayTable = GatewayTable()
+    transfers: TransfersTable = TransfersTable()
 
 
 def read_tables(document: Mapping[str, object], report: Report) -> FileTable:

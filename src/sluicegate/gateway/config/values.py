@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sluicegate import TransferOptions
+
 from ..targets import ObjectTemplate, UpstreamTemplate
 from ..templates import RouteTemplate
 
@@ -20,6 +22,9 @@ READ_TIMEOUT_SECONDS = 60.0
 Client = Literal["obstore", "aiobotocore", "botocore"]
 Addressing = Literal["path", "virtual"]
 Disposition = Literal["inline", "attachment"]
+LogStyle = Literal["auto", "json", "text"]
+
+_TRANSFERS = TransferOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +88,43 @@ class RouteConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayConfig:
-    """Settings of the gateway as a whole."""
+    """Settings of the gateway as a whole.
+
+    `drain_timeout` is how long, in seconds, transfers that are under way may take to end after SIGTERM.
+    """
 
     denied_status: Literal[404, 403] = 404
     title: str = "Sluicegate"
     openapi: bool = True
+    drain_timeout: float = 30.0
+    log: LogStyle = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransfersConfig:
+    """How bodies are fetched, and how slow clients may be: sizes in bytes, times in seconds.
+
+    `read_ahead_total` is for all transfers of a process. A `park_after` of 0 is never, a `min_drain_rate`
+    of 0 (in bytes a second) is no limit.
+    """
+
+    part_size: int = _TRANSFERS.part_size
+    read_ahead: int = _TRANSFERS.read_ahead
+    read_ahead_total: int = 512 * 1024**2
+    park_after: float = _TRANSFERS.park_after or 0.0
+    give_up_after: float = _TRANSFERS.give_up_after
+    min_drain_rate: int = 0
+    min_drain_seconds: float = 30.0
+
+    @property
+    def options(self) -> TransferOptions:
+        """What sources are opened with."""
+        return TransferOptions(
+            part_size=self.part_size,
+            read_ahead=self.read_ahead,
+            park_after=self.park_after or None,
+            give_up_after=self.give_up_after,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +134,4 @@ class Config:
     stores: Mapping[str, StoreConfig]
     routes: tuple[RouteConfig, ...]
     gateway: GatewayConfig = GatewayConfig()
+    transfers: TransfersConfig = TransfersConfig()

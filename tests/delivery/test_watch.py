@@ -1,4 +1,4 @@
-"""A disconnect is told from every other cancellation, and leaves no trace in the task."""
+"""A client that is lost is told from every other cancellation, and leaves no trace in the task."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,8 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
-from sluicegate.delivery.disconnect import DisconnectWatch
-from sluicegate.errors import ClientGone
+from sluicegate.delivery.pace import DrainLimit
+from sluicegate.delivery.watch import ClientWatch
+from sluicegate.errors import ClientGone, ClientTooSlow
 
 SOON = 0.02
 
@@ -36,13 +37,13 @@ def _cancelling() -> int:
 
 async def test_disconnect_ends_the_block() -> None:
     with pytest.raises(ClientGone):
-        async with DisconnectWatch(_leaving()):
+        async with ClientWatch(_leaving()):
             await asyncio.Event().wait()
     assert _cancelling() == 0
 
 
 async def test_block_that_ends_by_itself_is_left_alone() -> None:
-    async with DisconnectWatch(_staying()):
+    async with ClientWatch(_staying()):
         await asyncio.sleep(SOON)
     assert _cancelling() == 0
 
@@ -54,13 +55,13 @@ async def test_request_body_is_read_past() -> None:
         return messages.pop(0)
 
     with pytest.raises(ClientGone):
-        async with DisconnectWatch(receive):
+        async with ClientWatch(receive):
             await asyncio.Event().wait()
 
 
 async def test_cancellation_from_elsewhere_stays_one() -> None:
     async def run() -> None:
-        async with DisconnectWatch(_staying()):
+        async with ClientWatch(_staying()):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(run())
@@ -73,21 +74,21 @@ async def test_cancellation_from_elsewhere_stays_one() -> None:
 
 async def test_timeout_around_the_watch_stays_one() -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(SOON), DisconnectWatch(_staying()):
+        async with asyncio.timeout(SOON), ClientWatch(_staying()):
             await asyncio.Event().wait()
     assert _cancelling() == 0
 
 
 async def test_timeout_inside_the_watch_stays_one() -> None:
     with pytest.raises(TimeoutError):
-        async with DisconnectWatch(_staying()), asyncio.timeout(SOON):
+        async with ClientWatch(_staying()), asyncio.timeout(SOON):
             await asyncio.Event().wait()
     assert _cancelling() == 0
 
 
 async def test_disconnect_through_a_timeout_of_the_block_is_a_disconnect() -> None:
     with pytest.raises(ClientGone):
-        async with DisconnectWatch(_leaving()), asyncio.timeout(30):
+        async with ClientWatch(_leaving()), asyncio.timeout(30):
             await asyncio.Event().wait()
     assert _cancelling() == 0
 
@@ -98,7 +99,7 @@ async def test_disconnect_through_scopes_of_the_block_is_a_disconnect() -> None:
             await asyncio.Event().wait()
 
     with pytest.raises(ClientGone):
-        async with DisconnectWatch(_leaving()):
+        async with ClientWatch(_leaving()):
             await block()
     assert _cancelling() == 0
 
@@ -106,7 +107,7 @@ async def test_disconnect_through_scopes_of_the_block_is_a_disconnect() -> None:
 async def test_disconnect_inside_a_scope_leaves_the_scope_usable() -> None:
     with anyio.move_on_after(5) as scope:
         with pytest.raises(ClientGone):
-            async with DisconnectWatch(_leaving()):
+            async with ClientWatch(_leaving()):
                 await asyncio.Event().wait()
         await anyio.sleep(SOON)
     assert (scope.cancel_called, _cancelling()) == (False, 0)
@@ -114,7 +115,7 @@ async def test_disconnect_inside_a_scope_leaves_the_scope_usable() -> None:
 
 async def test_scope_that_is_cancelled_around_the_watch_catches_its_own() -> None:
     with anyio.move_on_after(SOON) as scope:
-        async with DisconnectWatch(_staying()):
+        async with ClientWatch(_staying()):
             await asyncio.Event().wait()
     assert (scope.cancelled_caught, _cancelling()) == (True, 0)
 
@@ -128,7 +129,7 @@ async def test_scope_and_disconnect_at_the_same_time_end_both(delay: float) -> N
             await asyncio.sleep(delay)
             return {"type": "http.disconnect"}
 
-        async with DisconnectWatch(receive):
+        async with ClientWatch(receive):
             await asyncio.Event().wait()
     assert (scope.cancelled_caught, _cancelling()) == (True, 0)
 
@@ -138,7 +139,7 @@ async def test_task_group_around_the_watch_ends_only_the_task_that_is_told() -> 
 
     async def watched() -> None:
         with pytest.raises(ClientGone):
-            async with DisconnectWatch(_leaving()):
+            async with ClientWatch(_leaving()):
                 await asyncio.Event().wait()
         ended.append("watched")
 
@@ -153,7 +154,7 @@ async def test_task_group_around_the_watch_ends_only_the_task_that_is_told() -> 
 
 
 async def test_block_that_swallows_the_cancellation_leaves_no_trace() -> None:
-    async with DisconnectWatch(_leaving()):
+    async with ClientWatch(_leaving()):
         with pytest.raises(asyncio.CancelledError):
             await asyncio.Event().wait()
     assert _cancelling() == 0
@@ -168,7 +169,7 @@ async def test_failure_while_leaving_is_the_failure() -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        async with DisconnectWatch(_leaving()):
+        async with ClientWatch(_leaving()):
             await block()
     assert _cancelling() == 0
 
@@ -177,5 +178,45 @@ async def test_receive_that_fails_is_no_disconnect() -> None:
     async def receive() -> dict[str, Any]:
         raise RuntimeError("a middleware's receive")
 
-    async with DisconnectWatch(receive):
+    async with ClientWatch(receive):
         await asyncio.sleep(0.3)
+
+
+async def _never(message: Any) -> None:
+    await asyncio.Event().wait()
+
+
+def _content(size: int) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": bytes(size), "more_body": False}
+
+
+async def test_client_that_takes_nothing_ends_the_block() -> None:
+    watch = ClientWatch(_staying(), DrainLimit(10**9, SOON))
+    with pytest.raises(ClientTooSlow):
+        async with watch:
+            await watch.paced(_never)(_content(10))
+    assert _cancelling() == 0
+
+
+async def test_block_that_offers_nothing_is_not_too_slow() -> None:
+    async with ClientWatch(_staying(), DrainLimit(10**9, SOON)):
+        await asyncio.sleep(5 * SOON)
+    assert _cancelling() == 0
+
+
+async def test_client_that_is_lost_in_two_ways_is_lost_once() -> None:
+    async def block(watch: ClientWatch) -> None:
+        async with watch:
+            try:
+                await watch.paced(_never)(_content(10))
+            finally:
+                # The disconnect is noticed meanwhile.
+                await asyncio.sleep(0.3)
+
+    with pytest.raises(ClientTooSlow):
+        await block(ClientWatch(_leaving(), DrainLimit(10**9, SOON)))
+    assert _cancelling() == 0
+
+
+async def test_without_a_limit_nothing_stands_between() -> None:
+    assert ClientWatch(_staying()).paced(_never) is _never
