@@ -132,6 +132,11 @@ def family(pid: int) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process and all its descendants."""
+    return sum(process.memory_info().rss for process in family(pid))
+
+
 @contextmanager
 def reading(url: str, *, bytes_per_second: int | None = None) -> Iterator["subprocess.Popen[str]"]:
     """Run one curl that downloads `url` in the background, no faster than told; end it with the block."""

@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
-from tests.servers.nginx import nginx
+from tests.servers.nginx import STATUS_PATH, nginx
 from tests.servers.process import temporary_folder
 from tests.servers.s3 import S3Server, juicefs
 
@@ -13,6 +14,8 @@ BUCKET = "images"
 TASK = 1
 KEY = f"test/{TASK}/image.jpg"
 PATH = f"/tasks/{TASK}/image"
+
+_PIECE = 16 << 20
 
 
 @contextmanager
@@ -46,6 +49,25 @@ def sparse_store(size: int) -> Iterator[S3Server]:
         os.truncate(path, size)
         with nginx(folder) as server:
             yield as_store(server.url, server.pid)
+
+
+@contextmanager
+def random_store(size: int) -> Iterator[tuple[S3Server, Path]]:
+    """Run an nginx whose image of task 1 is `size` bytes of noise; yields the file that holds them too."""
+    with temporary_folder() as folder:
+        path = _object_file(folder)
+        with path.open("wb") as file:
+            for start in range(0, size, _PIECE):
+                file.write(os.urandom(min(_PIECE, size - start)))
+        with nginx(folder) as server:
+            yield as_store(server.url, server.pid), path
+
+
+def answers_being_sent(store: S3Server) -> int:
+    """Return how many answers an nginx store is sending at this moment, this question left out."""
+    with build_opener(ProxyHandler({})).open(store.endpoint_url + STATUS_PATH, timeout=10) as answer:
+        words = answer.read().decode().split()
+    return int(words[words.index("Writing:") + 1]) - 1
 
 
 STORES: dict[str, Callable[[bytes], AbstractContextManager[S3Server]]] = {

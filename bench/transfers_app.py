@@ -1,4 +1,4 @@
-"""The application of the transfer benchmarks: one store, read as it is and in parts, by the client it names."""
+"""The application of the transfer benchmarks: a store as it is and in parts, through the client it names."""
 
 import os
 from collections.abc import AsyncIterator

@@ -15,7 +15,7 @@ daemon off;
 worker_processes 1;
 pid {own}/pid;
 error_log stderr warn;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 8192; }}
 http {{
     access_log off;
     sendfile on;
@@ -38,9 +38,13 @@ http {{
         listen 127.0.0.1:{port};
         {tls}
         root "{folder}";
+        location = {status} {{ stub_status; }}
     }}
 }}
 """
+
+STATUS_PATH = "/nginx-status"
+"""Where nginx tells how many answers it is sending."""
 
 _TLS = """
         listen 127.0.0.1:{port} ssl;
@@ -77,6 +81,7 @@ def nginx(folder: Path, *, tls: bool = False) -> Iterator[NginxServer]:
                 own=own,
                 port=port,
                 folder=folder.resolve(),
+                status=STATUS_PATH,
                 tls=_TLS.format(port=tls_port, own=own) if tls else "",
             )
         )

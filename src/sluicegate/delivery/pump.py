@@ -41,8 +41,26 @@ async def send_problem(problem: Problem, send: Send, *, head_alone: bool) -> Non
     await _send(send, _content(b"" if head_alone else problem.content, more=False))
 
 
-async def read_first(head: Head, body: Body) -> Chunk:
-    """The first chunk of `body`, read while a failure can still be a status.
+class BegunBody:
+    """A body whose first chunk was read already. Only it holds that chunk, and only until it is read."""
+
+    def __init__(self, first: Chunk, body: Body) -> None:
+        self._first: Chunk | None = first
+        self._body = body
+
+    async def read(self) -> Chunk:
+        """The first chunk, and then the others."""
+        first, self._first = self._first, None
+        return await self._body.read() if first is None else first
+
+    async def aclose(self) -> None:
+        """Close the body."""
+        self._first = None
+        await self._body.aclose()
+
+
+async def begin(head: Head, body: Body) -> BegunBody:
+    """Read the first chunk of `body`, while a failure can still be a status.
 
     Raises `BrokenBody` if it shows already that the body is not `head.length` bytes long.
     """
@@ -52,11 +70,11 @@ async def read_first(head: Head, body: Body) -> Chunk:
             raise BrokenBody(f"the body is empty, {head.length} bytes were promised")
         if len(first) > head.length:
             raise BrokenBody(f"the body begins with {len(first)} bytes, {head.length} were promised in all")
-    return first
+    return BegunBody(first, body)
 
 
-async def pump(length: int | None, first: Chunk | None, body: Body, send: Send) -> int:
-    """Send `first` (if it was read already) and the rest of `body`; returns the count of bytes.
+async def pump(length: int | None, body: Body, send: Send) -> int:
+    """Send `body`, behind a head that was sent; returns the count of bytes.
 
     `length` is what the head promised, in bytes. The last promised byte goes out only when the body has ended
     there, so that a body which is longer than promised is seen as a failure too. Raises `TransferCut` if the
@@ -64,12 +82,12 @@ async def pump(length: int | None, first: Chunk | None, body: Body, send: Send) 
     """
     transfer = _Transfer(body, send, length)
     try:
-        await transfer.run(first)
+        await transfer.run()
     except ClientGone:
         raise
     except Exception as exc:
         # Before the first byte a server may still hold the head back, and give the failure a status.
-        if transfer.sent or first is None:
+        if transfer.sent or not isinstance(body, BegunBody):
             await _forbid_a_clean_end(send, exc)
         raise
     return transfer.sent
@@ -84,10 +102,10 @@ class _Transfer:
     length: int | None
     sent: int = 0
 
-    async def run(self, first: Chunk | None) -> None:
+    async def run(self) -> None:
         time = asyncio.get_running_loop().time
         turn_ends = time() + TURN_SECONDS
-        chunk = await self._read() if first is None else first
+        chunk = await self._read()
         while chunk:
             if self.length is not None and self.sent + len(chunk) >= self.length:
                 await self._end_with(chunk, self.length)

@@ -18,7 +18,7 @@ from sluicegate.delivery.bodies import AsyncIteratorBody
 from sluicegate.delivery.closing import owned
 from sluicegate.delivery.openapi import object_responses
 from sluicegate.delivery.pace import drain_limit
-from sluicegate.delivery.pump import pump, read_first, send_head, send_head_alone
+from sluicegate.delivery.pump import begin, pump, send_head, send_head_alone
 from sluicegate.delivery.recognition import Recognised, recognise
 from sluicegate.delivery.transfer import Offer, serve_offer
 from sluicegate.delivery.watch import ClientWatch
@@ -115,11 +115,11 @@ class StreamResponse(StreamingResponse):
             await send_head_alone(head, send)
         elif self.headers.get("content-type", "").startswith("text/event-stream"):
             await send_head(head, send)
-            await pump(head.length, None, body, send)
+            await pump(head.length, body, send)
         else:
-            first = await read_first(head, body)
+            begun = await begin(head, body)
             await send_head(head, send)
-            await pump(head.length, first, body, send)
+            await pump(head.length, begun, send)
 
     def _sent_body(self) -> Body:
         """What was given, unless somebody has put another iterator in its place."""

@@ -14,7 +14,7 @@ from typing import Final
 from sluicegate.delivery.account import Account
 from sluicegate.delivery.closing import owned
 from sluicegate.delivery.pace import DrainLimit
-from sluicegate.delivery.pump import pump, read_first, send_head, send_head_alone, send_problem
+from sluicegate.delivery.pump import begin, pump, send_head, send_head_alone, send_problem
 from sluicegate.delivery.watch import ClientWatch, Receive, Send
 from sluicegate.errors import ClientGone, MethodNotAllowed, NotFound, SluicegateError, TransferCut
 from sluicegate.flow.opening import Target, open_object
@@ -141,12 +141,12 @@ class _Transfer:
             await send_head_alone(head, self.send)
             return
         try:
-            first = await read_first(head, body)
+            begun = await begin(head, body)
         except SluicegateError as error:
             await self._fail(error)
             return
         await send_head(head, self.send)
-        await pump(head.length, first, body, self.send)
+        await pump(head.length, begun, self.send)
 
     async def _fail(self, error: SluicegateError) -> None:
         """Answer with what went wrong. An observer is told; without one, the log is."""

@@ -27,6 +27,10 @@ BACKLOG: Final = 2048
 LINGER_SECONDS: Final = 5.0
 """How long a client whose response was cut may take to read what was sent of it before."""
 
+UNSENT_BYTES: Final = 128 * 1024
+"""What the system may hold of a response beyond what is on its way to the client. Without a bound, Linux
+holds up to 4 MB for each client that stalls; the way itself may hold as much as it needs."""
+
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request before its body: browsers send a tenth of it, and nobody may fill the memory with it."""
 
@@ -61,6 +65,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        _bound_unsent(bound)
         bound.listen(BACKLOG)
     except OSError as exc:
         bound.close()
@@ -68,6 +73,12 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from exc
     bound.set_inheritable(True)
     return bound
+
+
+def _bound_unsent(bound: socket.socket) -> None:
+    """Bound what the system holds for each connection that is accepted, where it can."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 def url_of(bound: socket.socket) -> str:
@@ -145,7 +156,7 @@ def settings(gateway: Gateway, drain_timeout: float) -> uvicorn.Config:
     return uvicorn.Config(
         gateway,
         loop="auto",
-        http=BoundedHead,
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -230,11 +241,16 @@ def _is_cut(connection: Any) -> bool:
     return connection.cycle is not None and not connection.cycle.response_complete
 
 
-class BoundedHead(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, which by itself keeps a head of any length."""
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, which by itself keeps a head of any length, and 64 KiB for a client that stalls."""
 
     _in_head = False
     _head_size = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Hold nothing for a client but what the system did not take."""
+        transport.set_write_buffer_limits(high=0)
+        super().connection_made(transport)
 
     def on_message_begin(self) -> None:
         """Count from here."""
