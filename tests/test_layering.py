@@ -246,7 +246,9 @@ def test_impure_act_is_caught(path: str, source: str, expected: str) -> None:
         ),
         pytest.param("gateway/app.py", "from sluicegate.http import ranges", id="meaning-in-gateway"),
         pytest.param(
-            "gateway/demo_upstream.py", "from sluicegate.testing import FaultyOrigin", id="testing-in-the-demo"
+            "gateway/demo_upstream.py",
+            "from sluicegate.testing import FaultyOrigin",
+            id="testing-in-the-demo",
         ),
         pytest.param("cli.py", "import click\nfrom sluicegate.gateway.app import app", id="command-line"),
     ],

@@ -38,6 +38,11 @@ upstream = "$upstream/stream-bytes/{size}"
 summary = "Download bytes"
 
 [[routes]]
+path = "/breaking/{size:int}"
+upstream = "$upstream/breaking/{size}"
+summary = "Download bytes from a service that breaks"
+
+[[routes]]
 path = "/files/{key:path}"
 object = "images:{key}"
 disposition = "attachment"
@@ -57,6 +62,7 @@ Try, in another terminal:
   curl -I $url/files/hello.txt                               # HEAD
   curl -i $url/files/hello.txt -r 0-4,7-11                   # two ranges in one answer
   curl -i $url/tasks/1/bytes/100000 -o bytes.bin             # another service's answer, relayed
+  curl -o broken.bin $url/breaking/100000000                 # its upstream breaks on the way, again and again
   curl -i $url/tasks/abc/image                               # a clear error
 
 The configuration is $config

@@ -1,55 +1,61 @@
-"""A small service for the demo to relay: it streams as many bytes as its path asks for."""
+"""A small service for the demo to relay: it sends as many bytes as its path asks for, or breaks on the way.
+
+`/stream-bytes/SIZE` streams without telling a length. `/breaking/SIZE` is an object with ranges and a strong
+entity tag, whose connection is reset every now and then.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import threading
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from sluicegate import StreamResponse
-
-from .server import listen, url_of
+from sluicegate.testing import (
+    MIB,
+    FaultyOrigin,
+    Generated,
+    HeldObject,
+    OriginRequest,
+    ResetBetween,
+    Status,
+    held_object,
+)
 
 MAX_BYTES: Final = 100_000_000
-PIECE: Final = 64 * 1024
-STOP_SECONDS: Final = 5.0
+"""What is streamed at most: enough to see it flow."""
 
+FIRST_RESET: Final = 1 * MIB
+LAST_RESET: Final = 30 * MIB
+"""Each answer of `/breaking/SIZE` is reset somewhere between the two, if it is as long."""
 
-async def stream_bytes(request: Request) -> Response:
-    """Pseudo-random bytes, the same for the same size, without a Content-Length."""
-    size = int(request.path_params["size"])
-    if size > MAX_BYTES:
-        return Response(f"at most {MAX_BYTES} bytes", status_code=400, media_type="text/plain")
-    return StreamResponse(_noise(size), media_type="application/octet-stream")
-
-
-def _noise(size: int) -> Iterator[bytes]:
-    noise = random.Random(size)  # noqa: S311 - not a secret
-    for start in range(0, size, PIECE):
-        yield noise.randbytes(min(PIECE, size - start))
+_PATH: Final = re.compile(r"(stream-bytes|breaking)/([0-9]{1,15})")
 
 
 @contextmanager
 def upstream() -> Iterator[str]:
     """The service on a free port of loopback, in a thread of its own; yields its base URL."""
-    app = Starlette(routes=[Route("/stream-bytes/{size:int}", stream_bytes)])
-    settings = uvicorn.Config(app, access_log=False, lifespan="off", log_config=None, ws="none")
-    server = uvicorn.Server(settings)
-    with listen("127.0.0.1", 0) as bound:
-        # Not server.run, which takes over the signals of the process.
-        thread = threading.Thread(target=asyncio.run, args=(server.serve([bound]),), daemon=True)
-        thread.start()
-        try:
-            yield url_of(bound)
-        finally:
-            server.should_exit = True
-            thread.join(STOP_SECONDS)
+    with FaultyOrigin() as origin:
+        origin.on_missing(_made)
+        origin.always(Status(400), when=_asks_too_much)
+        origin.always(ResetBetween(FIRST_RESET, LAST_RESET, seed=1), when=_is_to_break)
+        yield origin.url
+
+
+def _made(path: str) -> HeldObject | None:
+    """Pseudo-random bytes, the same for the same path."""
+    asked = _PATH.fullmatch(path)
+    if asked is None:
+        return None
+    name, size = asked[1], int(asked[2])
+    breaking = name == "breaking"
+    return held_object(f"{name}.bin", Generated(size), ranges=breaking, length=breaking)
+
+
+def _asks_too_much(request: OriginRequest) -> bool:
+    asked = _PATH.fullmatch(request.path)
+    return asked is not None and asked[1] == "stream-bytes" and int(asked[2]) > MAX_BYTES
+
+
+def _is_to_break(request: OriginRequest) -> bool:
+    return request.path.startswith("breaking/")
