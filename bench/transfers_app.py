@@ -1,11 +1,14 @@
 """The application of the transfer benchmarks: a store as it is and in parts, through the client it names."""
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from sluicegate import HttpOptions, ObjectResponse, Source, StoreOptions, open_http, open_store
@@ -30,7 +33,7 @@ def _sources(client: str) -> dict[str, Source]:
 
 
 def transfers_app() -> Starlette:
-    """Make the application: `/plain/KEY` and `/parts/KEY` through the client at `BENCH_CLIENT`."""
+    """Make the application: `/plain/KEY` and `/parts/KEY` through the client `BENCH_CLIENT`, and `/held`."""
     sources = _sources(os.environ.get("BENCH_CLIENT", "obstore"))
 
     @asynccontextmanager
@@ -43,4 +46,17 @@ def transfers_app() -> Starlette:
     async def serve_object(request: Request) -> ObjectResponse:
         return ObjectResponse(sources[request.path_params["how"]], request.path_params["key"])
 
-    return Starlette(lifespan=lifespan, routes=[Route("/{how}/{key:path}", serve_object)])
+    return Starlette(
+        lifespan=lifespan, routes=[Route("/held", held), Route("/{how}/{key:path}", serve_object)]
+    )
+
+
+async def held(_: Request) -> JSONResponse:
+    """Tell what the process holds: tasks of this loop, threads, and open files and sockets."""
+    return JSONResponse(
+        {
+            "tasks": len(asyncio.all_tasks()),
+            "threads": threading.active_count(),
+            "files": len(os.listdir("/proc/self/fd")),
+        }
+    )

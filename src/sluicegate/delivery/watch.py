@@ -110,7 +110,13 @@ class ClientWatch:
             and self._task.uncancel() <= self._cancelling
             and isinstance(exc, asyncio.CancelledError)
         ):
-            raise self._lost from exc
+            lost, self._lost = self._lost, None
+            try:
+                raise lost from exc
+            finally:
+                # Its traceback holds this frame, and with it all that the transfer held: a circle would keep
+                # that until the garbage collector comes by.
+                del lost
 
 
 def _retrieve(watcher: asyncio.Task[None]) -> None:

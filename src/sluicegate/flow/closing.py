@@ -28,8 +28,12 @@ async def close(body: Body, seconds: float = CLOSE_SECONDS) -> None:
         interruption = await _closed(body, scope)
     if scope.cancelled_caught:
         logger.warning("closing a body took longer than %s s, and was abandoned", seconds)
-    if interruption is not None:
-        raise interruption
+    try:
+        if interruption is not None:
+            raise interruption
+    finally:
+        # Its traceback holds this frame: a circle that would keep what the body held.
+        del interruption
 
 
 async def _closed(body: Body, scope: anyio.CancelScope) -> asyncio.CancelledError | None:

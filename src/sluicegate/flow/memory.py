@@ -1,4 +1,4 @@
-"""Gives memory that parked transfers have let go of back to the system.
+"""Gives memory back to the system that transfers have let go of: those that were parked, and those left.
 
 The C library keeps what is freed for the next request, in pieces between what is still in use: of a thousand
 transfers that were parked at once, a gigabyte would stay with a process that uses none of it.

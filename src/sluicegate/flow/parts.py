@@ -74,8 +74,10 @@ class PartsBody:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._position < self._span.stop:
+            self._transfer.memory.soon()
         self._let_go()
-        self._rest, self._fetched = b"", self._span.stop
+        self._rest, self._position, self._fetched = b"", self._span.stop, self._span.stop
         if self._parking is not None:
             await asyncio.wait((self._parking,))
         await self._release()
