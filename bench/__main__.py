@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("ten_megabytes", "memory", "iterators")
+NAMES = ("ten_megabytes", "memory", "iterators", "unbroken", "breaks", "slow_origin", "stalled", "aborted")
 DOCUMENT = "document"
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 import psutil  # type: ignore[import-untyped]
@@ -135,6 +136,20 @@ def family(pid: int) -> list[psutil.Process]:
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process and all its descendants."""
     return sum(process.memory_info().rss for process in family(pid))
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most resident memory (VmHWM) that a process had so far, its descendants' added."""
+    return sum(status_bytes(process.pid, "VmHWM") for process in family(pid))
+
+
+def status_bytes(pid: int, field: str) -> int:
+    """Return a figure of a process's status (`VmRSS`, `VmHWM`) in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise ValueError(f"process {pid} has no {field!r} in its status")
 
 
 @contextmanager

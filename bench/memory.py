@@ -4,14 +4,13 @@ import argparse
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from tests.servers.asgi import ServedApp
 from tests.servers.process import ServerMissing
 from tests.servers.s3 import S3Server
 
 from .gateway import CLIENTS, Client, gateway
-from .measure import Contestant, WrongAnswer, download, family, reading
+from .measure import Contestant, WrongAnswer, download, family, peak_bytes, reading, status_bytes
 from .report import Table, publish
 from .stores import PATH, direct_url, sparse_store
 
@@ -49,18 +48,13 @@ def main(arguments: Sequence[str]) -> None:
     publish("memory", [Table(title, COLUMNS, rows)], settings)
 
 
-def peak_bytes(pid: int) -> int:
-    """Return the most resident memory (VmHWM) that a process had so far, its descendants' added."""
-    return sum(_status_bytes(process.pid, "VmHWM") for process in family(pid))
-
-
 def _measured(store: S3Server, client: Client) -> list[tuple[str | int | float | None, ...]]:
     rows = []
     for readers, read in (("one, fast", _read_fast), (f"{SLOW_READERS}, slow", _read_slowly)):
         print(f"{client}: {readers}", flush=True)
         # A new process for each: what one has grown to would hide what the next takes.
         with gateway(store, client) as served:
-            idle = sum(_status_bytes(process.pid, "VmRSS") for process in family(served.pid))
+            idle = sum(status_bytes(process.pid, "VmRSS") for process in family(served.pid))
             seconds = read(served)
             peak = peak_bytes(served.pid)
         rows.append((client, readers, *(_mebibytes(n) for n in (idle, peak, peak - idle)), seconds))
@@ -82,14 +76,6 @@ def _read_slowly(served: ServedApp) -> None:
         ended = [reader.communicate() for reader in readers if reader.poll() is not None]
     if ended:
         raise WrongAnswer(f"a slow reader ended early: {ended[0]!r}")
-
-
-def _status_bytes(pid: int, field: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) * 1024
-    raise ValueError(f"process {pid} has no {field!r} in its status")
 
 
 def _mebibytes(size: int) -> float:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.flow.plan import FAST, HOLD_SECONDS, Period, Window, part_at, widest
+from sluicegate.flow.plan import FAST, HOLD_SECONDS, Period, Trial, Window, part_at, widest
 from sluicegate.http.ranges import Span
 
 MIB = 1024 * 1024
@@ -62,34 +62,32 @@ SLOW_ORIGIN, SLOW_CLIENT, NEITHER = 1.0, 0.0, 0.3
 @pytest.mark.parametrize(
     ("window", "seen", "expected"),
     [
-        pytest.param(
-            Window(12), period(1e6, SLOW_ORIGIN), Window(12, 2, 1e6, settled=False), id="client-waits"
-        ),
+        pytest.param(Window(12), period(1e6, SLOW_ORIGIN), Window(12, 4, Trial(1e6, 1)), id="client-waits"),
         pytest.param(Window(12, 4), period(1e6, SLOW_CLIENT), Window(12, 2), id="origin-waits"),
         pytest.param(Window(12, 1), period(1e6, SLOW_CLIENT), Window(12, 1), id="never-less-than-one"),
         pytest.param(Window(12, 4), period(1e6, NEITHER), Window(12, 4), id="neither-waits"),
         pytest.param(
-            Window(12, 8), period(1e6, SLOW_ORIGIN), Window(12, 12, 1e6, settled=False), id="up-to-limit"
+            Window(12, 4), period(1e6, SLOW_ORIGIN), Window(12, 12, Trial(1e6, 4)), id="up-to-the-limit"
         ),
         pytest.param(Window(12, 12), period(1e6, SLOW_ORIGIN), Window(12, 12), id="not-beyond-the-limit"),
         pytest.param(Window(1), period(1e6, SLOW_ORIGIN), Window(1), id="off"),
         pytest.param(Window(12), period(FAST, SLOW_ORIGIN), Window(12), id="fast-enough-already"),
         pytest.param(
-            Window(12, 2, 1e6, settled=False),
+            Window(12, 4, Trial(1e6, 1)),
             period(1, SLOW_ORIGIN),
-            Window(12, 2, 1e6),
+            Window(12, 4, Trial(1e6, 1, settled=True)),
             id="new-connections-get-a-period-to-begin",
         ),
         pytest.param(
-            Window(12, 2, 1e6),
+            Window(12, 4, Trial(1e6, 1, settled=True)),
             period(2e6, SLOW_ORIGIN),
-            Window(12, 4, 2e6, settled=False),
+            Window(12, 12, Trial(2e6, 4)),
             id="it-helped-so-more",
         ),
         pytest.param(
-            Window(12, 4, 1e6),
+            Window(12, 4, Trial(1e6, 1, settled=True)),
             period(1.1e6, SLOW_ORIGIN),
-            Window(12, 2, hold_until=50.0 + HOLD_SECONDS),
+            Window(12, 1, hold_until=50.0 + HOLD_SECONDS),
             id="it-did-not-help",
         ),
         pytest.param(
@@ -101,7 +99,7 @@ SLOW_ORIGIN, SLOW_CLIENT, NEITHER = 1.0, 0.0, 0.3
         pytest.param(
             Window(12, 2, hold_until=49.0),
             period(1e6, SLOW_ORIGIN),
-            Window(12, 4, 1e6, settled=False, hold_until=49.0),
+            Window(12, 8, Trial(1e6, 2), hold_until=49.0),
             id="later-again",
         ),
     ],
@@ -130,7 +128,7 @@ def test_window_comes_to_rest_where_more_connections_bring_nothing() -> None:
         now += 0.1
         window = window.after(period(10e6 * min(window.width, 4), SLOW_ORIGIN), now)
         widths.append(window.width)
-    assert max(widths) == 8
+    assert max(widths) == 12
     assert set(widths[10:]) == {4}
 
 
@@ -142,4 +140,4 @@ def test_window_comes_to_rest_where_more_connections_bring_nothing() -> None:
     ],
 )
 def test_window_is_one_where_no_other_connection_can_be_had(for_good: bool, expected: Window) -> None:
-    assert Window(12, 4, 1e6).without(50.0, for_good=for_good) == expected
+    assert Window(12, 4, Trial(1e6, 1)).without(50.0, for_good=for_good) == expected

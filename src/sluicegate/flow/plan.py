@@ -28,6 +28,9 @@ FAST: Final = 256 * 1024 * 1024
 IMPROVEMENT: Final = 1.2
 """A wider window is kept if it brings that many times the bytes."""
 
+GROWTH: Final = 4
+"""A window becomes so many times as wide: from one connection to all that there may be in two steps."""
+
 HOLD_SECONDS: Final = 10.0
 """How long nothing wider is tried after a try that brought nothing."""
 
@@ -63,34 +66,44 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A window that was made wider: the `rate` before that and the `width` to go back to.
+
+    `settled` says whether the new connections have had a period to begin.
+    """
+
+    rate: float
+    width: int
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """How many parts are in flight: `width`, of which `limit` is the most.
 
-    `before` is the rate before the window was widened, until it is known whether that helped; `settled`
-    says whether the new connections have had a period to begin. Nothing is tried before `hold_until`.
+    `trial` is there until it is known whether widening it has helped. Nothing is tried before `hold_until`.
     """
 
     limit: int
     width: int = 1
-    before: float | None = None
-    settled: bool = True
+    trial: Trial | None = None
     hold_until: float = 0.0
 
     def after(self, period: Period, now: float) -> Window:
         """The window that `period`, which ended at `now`, leads to."""
         if period.share_waited <= CLIENT_BOUND:
-            return replace(self, width=max(1, self.width // 2), before=None, settled=True)
+            return replace(self, width=max(1, self.width // 2), trial=None)
         if period.share_waited < ORIGIN_BOUND:
             return self
-        if not self.settled:
-            return replace(self, settled=True)
-        if self.before is not None and period.rate < self.before * IMPROVEMENT:
-            narrower = max(1, self.width // 2)
-            return replace(self, width=narrower, before=None, hold_until=now + HOLD_SECONDS)
+        match self.trial:
+            case Trial(settled=False):
+                return replace(self, trial=replace(self.trial, settled=True))
+            case Trial(rate, width) if period.rate < rate * IMPROVEMENT:
+                return replace(self, width=width, trial=None, hold_until=now + HOLD_SECONDS)
         if self.width >= self.limit or now < self.hold_until or period.rate >= FAST:
-            return replace(self, before=None)
-        wider = min(self.limit, self.width * 2)
-        return replace(self, width=wider, before=period.rate, settled=False)
+            return replace(self, trial=None)
+        wider = min(self.limit, self.width * GROWTH)
+        return replace(self, width=wider, trial=Trial(period.rate, self.width))
 
     def without(self, now: float, *, for_good: bool) -> Window:
         """The window after another connection could not be had: one, now or for good."""
