@@ -58,13 +58,7 @@ async def _check_release(server: Server, origin: Origin, place: str, state: str,
 
 @pytest.mark.parametrize("source", OBJECT_SOURCES)
 async def test_connection_of_an_object_is_released(server: Server, origin: Origin, source: str) -> None:
-    cases = [
-        (state, how)
-        for state in STATES
-        for how in LEAVINGS
-        # Its thread waits for the head of the store's answer, and cannot be told: see the last test.
-        if _is_noticed(server, state, how) and (source, state) != ("origin-botocore", "before the head")
-    ]
+    cases = [(state, how) for state in STATES for how in LEAVINGS if _is_noticed(server, state, how)]
     await asyncio.gather(*(_check_release(server, origin, f"starlette/{source}", *case) for case in cases))
 
 
@@ -170,11 +164,3 @@ async def test_pool_is_not_drained_by_clients_that_leave(server: Server, origin:
 
     for _ in range(3):
         await asyncio.gather(*(one(uuid.uuid4().hex) for _ in range(10)))
-
-
-@pytest.mark.xfail(reason="a thread that waits for the head of an answer cannot be interrupted", strict=False)
-async def test_botocores_connection_is_released_before_the_head(server: Server, origin: Origin) -> None:
-    name = uuid.uuid4().hex
-    path = f"/starlette/origin-botocore/stall-head/{name}"
-    await _leave(server, path, head=False, how="reset", ready=lambda: origin.is_asked(name))
-    await until(lambda: origin.is_released(name))

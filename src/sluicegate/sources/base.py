@@ -101,8 +101,8 @@ class Source(Protocol):
     - `open` MUST raise `InvalidKey` where no object can have that key, and MUST NOT normalise a key to
       another one (`a//b` is not `a/b`).
     - `open` with `head` MUST read no content, and give the same metadata as without.
-    - A cancelled `open` MUST leave no connection behind. One that a thread waits on MAY stay until the
-      origin answers, or `read_timeout`.
+    - A cancelled `open` MUST leave no connection behind. One that a thread is making MAY stay until it is
+      made, or `connect_timeout`.
     - Leaving the source closes its connections.
     """
 

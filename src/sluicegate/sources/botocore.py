@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
@@ -28,6 +27,7 @@ from sluicegate.sources.aws import (
     translate,
 )
 from sluicegate.sources.base import Body, Chunk, EmptyBody, Found, OpenOutcome, OpenRequest
+from sluicegate.sources.botocore_calls import WaitingCall, make_interruptible, shut_down
 from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
 from sluicegate.sources.threads import ThreadBody
@@ -70,6 +70,7 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
         config = Config(**client_settings(self._options))
         client = session.create_client("s3", config=config, **client_arguments(session, self._options))
         ask_for_region_once(client)
+        make_interruptible(client)
         return client
 
     async def __aexit__(
@@ -92,15 +93,21 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
             raise RuntimeError(
                 f"the source {self.location} is not open: enter it in the application's lifespan"
             )
-        call = self._threads.submit(self._open, key, request)
+        waiting = WaitingCall()
+        call = self._threads.submit(self._open, key, request, waiting)
         try:
             return await asyncio.wrap_future(call)
         except asyncio.CancelledError:
-            # The thread cannot be stopped; what it opens has nobody to close it but this.
+            waiting.interrupt()
+            # It may have opened something all the same, which has nobody to close it but this.
             call.add_done_callback(_discard)
             raise
 
-    def _open(self, key: str, request: OpenRequest) -> OpenOutcome:
+    def _open(self, key: str, request: OpenRequest, waiting: WaitingCall) -> OpenOutcome:
+        with waiting:
+            return self._ask(key, request)
+
+    def _ask(self, key: str, request: OpenRequest) -> OpenOutcome:
         what = f"{self.location} {key!r}"
         arguments = parameters(self.location, key, request)
         method: Callable[..., dict[str, Any]] = (
@@ -164,10 +171,9 @@ def _chunks(stream: Any, what: str) -> Iterator[bytes]:
 
 def _interrupt(stream: Any) -> None:
     """Wake a thread that is blocked in a read of `stream`, and let go of the store."""
-    # Both ways: urllib3's own `shutdown` ends reading alone, and its pool would keep the connection, and
-    # the store would go on sending. Not every stream has a socket: it may have ended meanwhile.
-    with suppress(AttributeError, OSError):
-        stream._raw_stream._connection.sock.shutdown(socket.SHUT_RDWR)
+    # Not every stream has a connection: it may have ended meanwhile.
+    with suppress(AttributeError):
+        shut_down(stream._raw_stream._connection)
 
 
 def _discard(call: Future[OpenOutcome]) -> None:
