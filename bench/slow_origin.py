@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
-from sluicegate.testing import Bandwidth, FaultyOrigin, Generated, Latency
-from tests.servers.asgi import serve
+from sluicegate.testing import MIB, Bandwidth, FaultyOrigin, Generated, Latency
+from tests.servers.asgi import ServedApp, serve
 
-from .measure import Contestant, Sample, check, download, peak_bytes, summarize
+from .measure import Comparison, Contestant, Sample, check, download, peak_bytes, summarize
 from .report import Table, publish
 from .transfers_app import CLIENTS, transfers_app
 
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench slow_origin", description=__doc__)
     parser.add_argument("--rounds", type=int, default=2, help="rounds that are counted (default: 2)")
     parser.add_argument("--client", choices=[*CLIENTS, "all"], default="all")
+    parser.add_argument("--part-mebibytes", type=int, default=8, help="size of a part (default: 8)")
     options = parser.parse_args(arguments)
     content = Generated(SIZE)
     rows = []
@@ -28,48 +29,52 @@ def main(arguments: Sequence[str]) -> None:
         origin.put("/images/object", content)
         for client in CLIENTS if options.client == "all" else (options.client,):
             origin.heal()
-            rows += _measured(origin, client, content.sha256(), options.rounds)
+            env = {
+                "BENCH_STORE": origin.url,
+                "BENCH_CLIENT": client,
+                "BENCH_PART_SIZE": str(options.part_mebibytes << 20),
+            }
+            with serve(transfers_app, env=env) as served:
+                rows += _measured(origin, served, client, content.sha256(), options.rounds)
     title = f"512 MiB, 20 MB/s a connection, 30 ms to the first byte; medians; rounds: {options.rounds}"
     settings: dict[str, str | int | float] = {
         "size": SIZE,
         "bytes_per_second": BYTES_PER_SECOND,
         "latency_seconds": LATENCY_SECONDS,
         "rounds": options.rounds,
+        "part_mebibytes": options.part_mebibytes,
     }
     publish("slow_origin", [Table(title, COLUMNS, rows)], settings)
 
 
 def _measured(
-    origin: FaultyOrigin, client: str, sha256: str, rounds: int
+    origin: FaultyOrigin, served: ServedApp, client: str, sha256: str, rounds: int
 ) -> list[tuple[str | int | float | None, ...]]:
-    env = {"BENCH_STORE": origin.url, "BENCH_CLIENT": client}
-    with serve(transfers_app, env=env) as served:
-        plain, parts = (
-            Contestant(f"{client}, {how}", f"{served.url}/{how}/object", served.pid)
-            for how in ("plain", "parts")
-        )
-        check(parts, sha256)
-        origin.always(Bandwidth(BYTES_PER_SECOND), Latency(LATENCY_SECONDS))
-        samples: dict[str, list[Sample]] = {plain.name: [], parts.name: []}
-        rows = []
-        for contestant in (plain, parts):
-            origin.reset_counts()
-            for number in range(rounds):
-                print(f"{contestant.name}: round {number + 1} of {rounds}", flush=True)
-                samples[contestant.name].append(download(contestant, size=SIZE, downloads=1))
-            # One connection cannot be faster than it is: each is measured against the other's median.
-            result = summarize(contestant.name, samples[contestant.name], samples[contestant.name])
-            first = summarize(plain.name, samples[plain.name], samples[plain.name])
-            faster = first.wall_seconds / result.wall_seconds
-            peak = peak_bytes(served.pid) / (1 << 20)
-            rows.append(
-                (
-                    result.name,
-                    result.wall_seconds,
-                    result.cpu_seconds,
-                    faster,
-                    origin.peak_busy_connections,
-                    peak,
-                )
-            )
+    plain, parts = (
+        Contestant(f"{client}, {how}", f"{served.url}/{how}/object", served.pid) for how in ("plain", "parts")
+    )
+    check(parts, sha256)
+    origin.always(Bandwidth(BYTES_PER_SECOND), Latency(LATENCY_SECONDS))
+    one = _downloaded(plain, rounds)
+    first = summarize(plain.name, one, one)
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for result in (first, _against(parts, origin, rounds)):
+        faster = first.wall_seconds / result.wall_seconds
+        connections = 1 if result is first else origin.peak_busy_connections
+        peak = peak_bytes(served.pid) / MIB
+        rows.append((result.name, result.wall_seconds, result.cpu_seconds, faster, connections, peak))
     return rows
+
+
+def _against(contestant: Contestant, origin: FaultyOrigin, rounds: int) -> Comparison:
+    origin.reset_counts()
+    samples = _downloaded(contestant, rounds)
+    return summarize(contestant.name, samples, samples)
+
+
+def _downloaded(contestant: Contestant, rounds: int) -> list[Sample]:
+    samples = []
+    for number in range(rounds):
+        print(f"{contestant.name}: round {number + 1} of {rounds}", flush=True)
+        samples.append(download(contestant, size=SIZE, downloads=1))
+    return samples

@@ -55,11 +55,14 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench stalled", description=__doc__)
     parser.add_argument("--clients", type=int, default=1000, help="clients that stall (default: 1000)")
     parser.add_argument("--drain", type=int, default=20, help="of them, those read to the end (default: 20)")
+    parser.add_argument(
+        "--mebibytes", type=int, default=SIZE >> 20, help="size of the object (default: 1024)"
+    )
     parser.add_argument("--only", help="the beginning of a contestant's name")
     options = parser.parse_args(arguments)
     rows = []
     try:
-        with random_store(SIZE) as (store, file):
+        with random_store(options.mebibytes << 20) as (store, file):
             run = Run(options.clients, min(options.drain, options.clients), file)
             for name, contestant in contestants(store).items():
                 if name.startswith(options.only or ""):

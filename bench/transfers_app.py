@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from sluicegate import HttpOptions, ObjectResponse, Source, StoreOptions, open_http, open_store
+from sluicegate import ObjectResponse, Source, StoreOptions, TransferOptions, open_http, open_store
+from sluicegate.flow.options import DEFAULT_TRANSFERS
 from sluicegate.sources.opening import http_source, store_source
 
 CLIENTS = ("obstore", "aiobotocore", "botocore", "aiohttp")
@@ -20,15 +21,17 @@ CLIENTS = ("obstore", "aiobotocore", "botocore", "aiohttp")
 def _sources(client: str) -> dict[str, Source]:
     """The store at `BENCH_STORE` (bucket `images`) through `client`, without parts and with them."""
     url = os.environ["BENCH_STORE"]
+    part_size = int(os.environ.get("BENCH_PART_SIZE", DEFAULT_TRANSFERS.part_size))
+    transfers = TransferOptions(part_size=part_size)
     if client == "aiohttp":
         base = f"{url}/images"
-        return {"plain": http_source(base, HttpOptions()), "parts": open_http(base, HttpOptions())}
+        return {"plain": http_source(base), "parts": open_http(base, transfers=transfers)}
     options = StoreOptions(
         endpoint_url=url, region="us-east-1", access_key_id="unchecked", secret_access_key="unchecked"
     )
     return {
         "plain": store_source("s3://images", options, client=client),  # type: ignore[arg-type]
-        "parts": open_store("s3://images", options, client=client),  # type: ignore[arg-type]
+        "parts": open_store("s3://images", options, client=client, transfers=transfers),  # type: ignore[arg-type]
     }
 
 
