@@ -10,6 +10,7 @@ import pytest
 from sluicegate import TransferRecord
 from sluicegate.gateway.config import ConfigError, parse_config
 from sluicegate.gateway.config.model import GatewayTable, RouteTable, StoreTable, TransfersTable
+from sluicegate.gateway.config.values import TransfersConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 *EXAMPLES, MISTAKEN = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
@@ -43,6 +44,14 @@ def test_mistakes_are_the_real_ones() -> None:
 )
 def test_every_key_has_a_row(key: str) -> None:
     assert f"\n| `{key}` | " in PAGE
+
+
+def test_defaults_of_transfers_are_the_real_ones() -> None:
+    (section,) = re.findall(r"\n## Transfers\n(.*?)\n## ", PAGE, re.DOTALL)
+    told = dict(re.findall(r"^\| `(\w+)` \| \w+ \| `(.*?)` \|", section, re.MULTILINE))
+    lines = "\n".join(f"{key} = {value}" for key, value in told.items())
+    config = parse_config(f"[transfers]\n{lines}\n{EXAMPLES[0]}", ENVIRON)
+    assert (set(told), config.transfers) == (set(TransfersTable.model_fields), TransfersConfig())
 
 
 def test_every_field_of_the_log_has_a_row() -> None:
