@@ -361,6 +361,7 @@ def test_bytes_before_a_part_that_failed_are_delivered_in_order() -> None:
         pytest.param(Shift(), 3, id="another-span"),
         pytest.param(Refuse(Denied("x")), 3, id="denied"),
         pytest.param(Refuse(Throttled("x", 60.0)), 12, id="throttled"),
+        pytest.param(Refuse(OriginTimeout("x"), 600.0), 12, id="never-answered"),
     ],
 )
 def test_connection_that_works_goes_on_where_another_one_cannot_be_had(event: Event, more: int) -> None:
@@ -368,6 +369,7 @@ def test_connection_that_works_goes_on_where_another_one_cannot_be_had(event: Ev
     done = got(origin, AHEAD)
     assert (done.content, done.error) == (origin.content, None)
     assert len(origin.requests) <= 1 + more
+    assert done.seconds < 1.3 * got(slow_origin(), ALONE).seconds
 
 
 def test_version_that_is_being_read_is_read_to_its_end_though_another_one_is_there() -> None:

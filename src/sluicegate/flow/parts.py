@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
+from sluicegate.errors import OriginTimeout
 from sluicegate.flow.ahead import AheadPart
 from sluicegate.flow.part import Part, Transfer
 from sluicegate.flow.plan import PERIOD_SECONDS, Period, Window, part_at, widest
@@ -21,6 +22,9 @@ holds until the client takes it, so this decides what a stalled client costs."""
 GROWTH: Final = 8
 """A client that has taken so many times a chunk's bytes without a pause gets larger ones. So a client that
 stalls costs an 8th of what the sockets hold for it, and one that does not gets 10 MB in 50 chunks."""
+
+OBSTACLE_SECONDS: Final = 1.0
+"""How long a run that could go on waits for the first part behind it to be answered."""
 
 PAUSE_SECONDS: Final = 0.05
 """A client that takes longer for a chunk has paused, and gets small ones again."""
@@ -116,7 +120,11 @@ class PartsBody:
         """
         if not (self._ahead and isinstance(head, Part)):
             return False
-        obstacle = await self._ahead[0].obstacle()
+        try:
+            async with asyncio.timeout(OBSTACLE_SECONDS):
+                obstacle = await self._ahead[0].obstacle()
+        except TimeoutError:
+            obstacle = OriginTimeout(f"no answer to another request within {OBSTACLE_SECONDS} s")
         if obstacle is None:
             return False
         self._leaving.extend(self._ahead)
