@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Final
 
 from sluicegate.delivery.bodies import CHARSET, AsyncIteratorBody, ContentBody, iterable_body, to_bytes
-from sluicegate.http.fields import Fields
+from sluicegate.http.fields import Fields, number
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.validators import format_date
 from sluicegate.sources.base import Body
@@ -146,10 +146,9 @@ def _described(body: Body, headers: Mapping[str, str]) -> Recognised:
     """A body with the response header fields that came with it."""
     fields = {name.lower(): value for name, value in headers.items()}
     metadata, place = describe(fields, ranges=False)
-    length = fields.get("content-length", "")
     return Recognised(
         body,
-        int(length) if length.isascii() and length.isdigit() else None,
+        number(fields.get("content-length")),
         _fields(metadata),
         part=place is not None and place.span is not None and place.span.length != place.size,
     )

@@ -31,6 +31,7 @@ from sluicegate.http.fields import (
     check_value,
     content_disposition,
     filename_of,
+    number,
 )
 from sluicegate.observe import Observer
 from sluicegate.sources.base import Body, Chunk, Source
@@ -131,9 +132,9 @@ class StreamResponse(StreamingResponse):
         value = self.headers.get("content-length")
         if value is None:
             return None
-        if not (value.isascii() and value.isdigit()):
+        if (length := number(value)) is None:
             raise BadFieldValue(f"Content-Length is a number of bytes, got {value!r}")
-        return int(value)
+        return length
 
 
 class ObjectResponse(Response):

@@ -19,6 +19,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
+# RFC 9110 sections 8.6 and 10.2.3: Content-Length and delta-seconds are 1*DIGIT. No object has 20 digits.
+_NUMBER = re.compile(r"[0-9]{1,19}")
+
 _HOP_BY_HOP = frozenset(
     # RFC 9110 section 7.6.1, with the framing that each hop does for itself.
     {
@@ -121,3 +124,8 @@ def filename_of(key: str) -> str | None:
     """The file name that a key suggests: its last segment, made safe; `None` if there is none."""
     name = _CONTROLS.sub("_", key.rsplit("/", 1)[-1])
     return name or None
+
+
+def number(value: str | None) -> int | None:
+    """What a field that holds a number of bytes or seconds says; `None` if there is none, or it is no number."""
+    return int(value) if value is not None and _NUMBER.fullmatch(value) else None

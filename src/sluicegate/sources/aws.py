@@ -26,6 +26,7 @@ from sluicegate.errors import (
     Unavailable,
 )
 from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfiable
+from sluicegate.http.fields import number
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import Span, format_range, parse_content_range
 from sluicegate.sources.base import OpenRequest, check_key
@@ -164,7 +165,7 @@ def translate(exc: Exception, what: str) -> SourceError:
 
 
 def _has_an_end(fields: Mapping[str, str]) -> bool:
-    return fields.get("content-length", "").isdecimal() or "transfer-encoding" in fields
+    return number(fields.get("content-length")) is not None or "transfer-encoding" in fields
 
 
 def _http(response: Mapping[str, Any]) -> tuple[dict[str, str], int]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from sluicegate.errors import BadAnswer, Denied, NotFound, OriginTimeout, SourceError, Throttled, Unavailable
-from sluicegate.http.fields import safe_value
+from sluicegate.http.fields import number, safe_value
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import ContentRange, Span, parse_content_range
 from sluicegate.http.validators import origin_etag, parse_date
 
 _PARTIAL_CONTENT: Final = 206
-_NUMBER = re.compile(r"[0-9]{1,19}")
 
 # How MinIO describes the last bytes of an empty object, in a 206.
 _NOTHING_OF_NOTHING: Final = "bytes 0--1/0"
@@ -32,7 +30,7 @@ def describe(fields: Mapping[str, str], *, ranges: bool) -> tuple[Metadata, Cont
     """
     place = parse_content_range(fields["content-range"]) if "content-range" in fields else None
     metadata = Metadata(
-        size=_digits(fields.get("content-length")) if place is None else place.size,
+        size=number(fields.get("content-length")) if place is None else place.size,
         etag=origin_etag(safe_value(fields.get("etag"))),
         last_modified=parse_date(fields.get("last-modified", "")),
         answered=parse_date(fields.get("date", "")) or datetime.now(UTC),
@@ -66,7 +64,7 @@ def span_of(
         if status == _PARTIAL_CONTENT and fields.get("content-range") != _NOTHING_OF_NOTHING:
             raise BadAnswer(f"{what}: 206 without a valid Content-Range")
         return metadata, None
-    length = _digits(fields.get("content-length"))
+    length = number(fields.get("content-length"))
     if place.span is None or (length is not None and length != place.span.length):
         raise BadAnswer(f"{what}: Content-Range {str(place)!r} beside Content-Length {length!r}")
     return metadata, place.span
@@ -96,14 +94,10 @@ def retry_after_seconds(value: str | None) -> float | None:
     """What a `Retry-After` asks for, in seconds from now; `None` if it asks nothing that is clear."""
     if value is None:
         return None
-    if (seconds := _digits(value.strip())) is not None:
+    if (seconds := number(value.strip())) is not None:
         return float(seconds)
     date = parse_date(value)
     return None if date is None else max(0.0, (date - datetime.now(UTC)).total_seconds())
-
-
-def _digits(value: str | None) -> int | None:
-    return int(value) if value is not None and _NUMBER.fullmatch(value) else None
 
 
 def _codings(value: str | None) -> str | None:
