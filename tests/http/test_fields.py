@@ -16,6 +16,7 @@ from sluicegate.http.fields import (
     end_to_end,
     filename_of,
     is_valid_host,
+    number,
     safe_value,
 )
 
@@ -206,3 +207,23 @@ def test_no_fields_make_the_hop_raise(fields: list[tuple[str, str]]) -> None:
 @given(st.lists(LATIN_1, max_size=2), st.sampled_from(["1.0", "1.1", "2"]))
 def test_no_host_makes_the_check_raise(values: list[str], http_version: str) -> None:
     assert is_valid_host(values, http_version) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("0", 0, id="nothing"),
+        pytest.param("42", 42, id="plain"),
+        pytest.param("007", 7, id="leading-zeros"),
+        pytest.param(None, None, id="no-field"),
+        pytest.param("", None, id="empty"),
+        pytest.param("-1", None, id="negative"),
+        pytest.param("+1", None, id="signed"),
+        pytest.param("1_000", None, id="underscore"),
+        pytest.param("٣", None, id="digit-of-another-script"),
+        pytest.param("1, 1", None, id="twice"),
+        pytest.param("9" * 20, None, id="beyond-any-object"),
+    ],
+)
+def test_number_of_a_field_is_digits_and_nothing_else(value: str | None, expected: int | None) -> None:
+    assert number(value) == expected

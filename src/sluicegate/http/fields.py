@@ -127,5 +127,5 @@ def filename_of(key: str) -> str | None:
 
 
 def number(value: str | None) -> int | None:
-    """What a field that holds a number of bytes or seconds says; `None` if there is none, or it is no number."""
+    """The number of bytes or seconds that a field holds; `None` if there is no field, or no number in it."""
     return int(value) if value is not None and _NUMBER.fullmatch(value) else None
