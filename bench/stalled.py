@@ -71,10 +71,10 @@ def main(arguments: Sequence[str]) -> None:
     except ServerMissing as missing:
         print(f"stalled: left out, {missing}")
         return
-    title = (
-        f"{options.clients} clients that take nothing of 1 GiB, one worker each: growth of resident memory"
-    )
-    publish("stalled", [Table(title, COLUMNS, rows)], {"clients": options.clients, "size": SIZE})
+    what = f"{options.clients} clients that take nothing of {options.mebibytes} MiB"
+    name = "stalled" if options.mebibytes << 20 == SIZE else "stalled_drained"
+    settings = {"clients": options.clients, "mebibytes": options.mebibytes}
+    publish(name, [Table(f"{what}, one worker each: growth of resident memory", COLUMNS, rows)], settings)
 
 
 def contestants(store: S3Server) -> dict[str, Callable[[], AbstractContextManager[ServedApp]]]:
