@@ -51,14 +51,16 @@ class AheadPart:
         if not self._task.cancelled():
             self._task.exception()
         self._chunks.clear()
+        # Its traceback holds the part, and the task holds it.
+        self._obstacle = None
 
     async def _fetch(self) -> None:
         try:
             self._obstacle = await self._part.begin()
             self._begun = True
             self._news.set()
-            if self._obstacle is not None:
-                await self._part.wait_after(self._obstacle)
+            if self._obstacle is not None and not await self._part.waited_after(self._obstacle):
+                raise self._obstacle
             while chunk := await self._part.read():
                 self._chunks.append(chunk)
                 self._news.set()

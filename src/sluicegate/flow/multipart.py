@@ -61,6 +61,6 @@ class MultipartBody:
     async def _open_next(self) -> None:
         """Ask for the next span, and have its framing ready. What failed is still the next one."""
         span = self._left[-1]
-        self._current = await self._version.open(span)
+        self._current = await self._version.open(span, begun=len(self._left) < len(self._multipart.spans))
         self._left.pop()
         self._missing, self._framing = span.length, self._multipart.preamble(span)

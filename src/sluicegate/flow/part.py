@@ -25,7 +25,10 @@ from sluicegate.sources.base import Body, Chunk
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What the parts of one transfer share; `budget` and `memory` they share with other transfers."""
+    """What the parts of one transfer share; `budget` and `memory` they share with other transfers.
+
+    `is_begun` says that the client has bytes already of which these are not the first.
+    """
 
     version: PinnedObject
     options: TransferOptions
@@ -33,11 +36,12 @@ class Transfer:
     progress: Progress
     budget: Budget
     memory: MemoryReturn
+    is_begun: bool = False
 
     def wait_seconds(self, error: SourceError, failures: int, now: float) -> float | None:
         """How long to wait before asking again after `error`; `None` if that cannot help any more."""
         progress, chance = self.progress, random()  # noqa: S311 - jitter, not a secret
-        if not progress.arrived:
+        if not (progress.arrived or self.is_begun):
             elapsed = now - progress.began
             return opening_wait_seconds(error, failures, self.attempts, elapsed, chance)
         wait = wait_seconds(error, failures, chance)
@@ -103,7 +107,8 @@ class Part:
         try:
             return await self._ask()
         except SourceError as error:
-            await self.wait_after(error)
+            if not await self.waited_after(error):
+                raise
             return None
 
     async def _ask(self) -> Body:
@@ -124,7 +129,8 @@ class Part:
                 what = self._transfer.version.key
                 raise BrokenBody(f"{what!r}: the body ended {self._body_stop - self.position} bytes early")
         except SourceError as error:
-            await self._resume_after(error, body)
+            if not await self._resumes_after(error, body):
+                raise
             return b""
         if not chunk:
             await self.aclose()
@@ -155,22 +161,28 @@ class Part:
             raise BadAnswer(f"{self._transfer.version.key!r}: the origin sent more than it promised")
         return b""
 
-    async def _resume_after(self, error: SourceError, body: Body) -> None:
+    async def _resumes_after(self, error: SourceError, body: Body) -> bool:
+        """Let go of a body that broke, and wait until it is time to ask again; false if that cannot help."""
         self._body = None
         await close(body)
         if not self._has_given:
             self._reach = shorter_reach(self._reach)
-        await self._pause_after(error)
+        if not await self._paused_after(error):
+            return False
         self._transfer.version.tally.resumes += 1
+        return True
 
-    async def wait_after(self, error: SourceError) -> None:
-        """Wait until it is time to ask again after a request failed; raises `error` if that cannot help."""
-        await self._pause_after(error)
+    async def waited_after(self, error: SourceError) -> bool:
+        """Wait until it is time to ask again after a request failed; false if that cannot help."""
+        if not await self._paused_after(error):
+            return False
         self._transfer.version.tally.retries += 1
+        return True
 
-    async def _pause_after(self, error: SourceError) -> None:
+    async def _paused_after(self, error: SourceError) -> bool:
         self._failures += 1
         wait = self._transfer.wait_seconds(error, self._failures, asyncio.get_running_loop().time())
         if wait is None:
-            raise error
+            return False
         await asyncio.sleep(wait)
+        return True

@@ -17,7 +17,7 @@ from sluicegate.flow.memory import MemoryReturn
 from sluicegate.flow.options import DEFAULT_TRANSFERS, TransferOptions
 from sluicegate.flow.part import Transfer
 from sluicegate.flow.parts import PartsBody
-from sluicegate.flow.patience import Progress, opening_wait_seconds
+from sluicegate.flow.patience import Progress, opening_wait_seconds, wait_seconds
 from sluicegate.flow.pinned import PinnedObject
 from sluicegate.http.ranges import Span
 from sluicegate.sources.base import Found, OpenOutcome, OpenRequest, Source
@@ -75,7 +75,13 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
         version = PinnedObject(self.source, key, outcome.metadata, request.fields, request.tally)
         now = asyncio.get_running_loop().time()
         transfer = Transfer(
-            version, self._transfers, self._attempts, Progress(now, now), self._budget, self._memory
+            version,
+            self._transfers,
+            self._attempts,
+            Progress(now, now),
+            self._budget,
+            self._memory,
+            request.begun,
         )
         return replace(outcome, body=PartsBody(transfer, span, outcome.body))
 
@@ -87,14 +93,22 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
             try:
                 return await self.source.open(key, request)
             except SourceError as error:
-                # S311: jitter, not a secret.
-                chance = random()  # noqa: S311
-                wait = opening_wait_seconds(error, failures, self._attempts, time() - began, chance)
+                wait = self._wait_seconds(error, failures, time() - began, request)
                 if wait is None:
                     raise
             request.tally.retries += 1
             await asyncio.sleep(wait)
         raise AssertionError("unreachable")
+
+    def _wait_seconds(
+        self, error: SourceError, failures: int, elapsed: float, request: OpenRequest
+    ) -> float | None:
+        """How long to wait before asking again, `elapsed` seconds after the first time; `None` for never."""
+        chance = random()  # noqa: S311 - jitter, not a secret
+        if not request.begun:
+            return opening_wait_seconds(error, failures, self._attempts, elapsed, chance)
+        wait = wait_seconds(error, failures, chance)
+        return None if wait is None or elapsed + wait > self._transfers.give_up_after else wait
 
 
 def _span_in_parts(found: Found) -> Span | None:

@@ -27,8 +27,10 @@ class PinnedObject:
     fields: Fields
     tally: Tally
 
-    async def open(self, span: Span) -> Body:
+    async def open(self, span: Span, *, begun: bool = False) -> Body:
         """The bytes of `span` of this version. Whoever gets them closes them.
+
+        `begun` says that the client has a part of its answer already.
 
         Raises `VersionChanged` if the object is another one by now, `BadAnswer` if the origin serves
         something else than it was asked for, and whatever the source raises.
@@ -38,6 +40,7 @@ class PinnedObject:
             conditions=_pin(self.metadata),
             fields=self.fields,
             tally=self.tally,
+            begun=begun,
         )
         try:
             outcome = await self.source.open(self.key, request)

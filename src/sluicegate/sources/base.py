@@ -33,7 +33,8 @@ class OpenRequest:
 
     `head` asks for the metadata alone. `conditions` are those that the origin may evaluate itself;
     `fields` are a client's own fields to forward, for origins that speak HTTP. `tally` is the account of the
-    transfer that the request is made for, for who wraps sources; it is no part of what is asked.
+    transfer that the request is made for, and `begun` whether its client has a part of the answer already, so
+    that a failure can be no status any more; both are for who wraps sources, and no part of what is asked.
     """
 
     head: bool = False
@@ -41,6 +42,7 @@ class OpenRequest:
     conditions: Conditions = UNCONDITIONAL
     fields: Fields = ()
     tally: Tally = field(default_factory=Tally, compare=False, repr=False)
+    begun: bool = field(default=False, compare=False, repr=False)
 
 
 class Body(Protocol):

@@ -15,7 +15,6 @@ import botocore.session
 from botocore.config import Config
 from urllib3.exceptions import HTTPError
 
-from sluicegate.errors import BrokenBody, OriginTimeout
 from sluicegate.sources.aws import (
     BOTO_ERRORS,
     ask_for_region_once,
@@ -31,6 +30,7 @@ from sluicegate.sources.botocore_calls import WaitingCall, make_interruptible, s
 from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
 from sluicegate.sources.threads import ThreadBody
+from sluicegate.sources.translation import as_break
 
 WHOLE_BYTES: Final = 64 * 1024
 """Bodies up to this length are read by the thread that opened them: one hop, and no second thread."""
@@ -102,6 +102,9 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
             # It may have opened something all the same, which has nobody to close it but this.
             call.add_done_callback(_discard)
             raise
+        finally:
+            # What the call failed with holds this frame, and the call holds that.
+            del call
 
     def _open(self, key: str, request: OpenRequest, waiting: WaitingCall) -> OpenOutcome:
         with waiting:
@@ -165,8 +168,7 @@ def _chunks(stream: Any, what: str) -> Iterator[bytes]:
         while chunk := stream.read(READ_SIZE):
             yield chunk
     except (boto.BotoCoreError, HTTPError, OSError) as exc:
-        failure = translate(exc, what)
-        raise failure if isinstance(failure, OriginTimeout) else BrokenBody(str(failure)) from exc
+        raise as_break(translate(exc, what)) from exc
 
 
 def _interrupt(stream: Any) -> None:

@@ -31,7 +31,7 @@ from sluicegate.sources.base import Chunk, EmptyBody, Found, OpenOutcome, OpenRe
 from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.headers import describe, error_for_status, span_of
 from sluicegate.sources.options import DEFAULT_HTTP_OPTIONS, BadOptions, HttpOptions
-from sluicegate.sources.translation import by_table
+from sluicegate.sources.translation import as_break, by_table
 
 READ_BUFFER: Final = 256 * 1024
 """Bytes that aiohttp gathers before it stops reading from the socket (twice this at most)."""
@@ -146,6 +146,9 @@ class AiohttpBody:
     def __init__(self, response: Any, what: str) -> None:
         self._response = response
         self._what = what
+        self._protocol = (
+            None if _has_framing(response) else response.connection and response.connection.protocol
+        )
 
     async def read(self) -> Chunk:
         """What has arrived; empty at the end."""
@@ -153,13 +156,20 @@ class AiohttpBody:
             chunk: bytes = await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as exc:
             self._response.close()
-            failure = translate(exc, self._what)
-            raise failure if isinstance(failure, OriginTimeout) else BrokenBody(str(failure)) from exc
+            raise as_break(translate(exc, self._what)) from exc
+        # aiohttp takes a reset for the end of a body that nothing but the end of its connection ends.
+        if not chunk and self._protocol is not None and isinstance(self._protocol.exception(), OSError):
+            raise BrokenBody(f"{self._what}: the connection broke, and the body told no length")
         return chunk
 
     async def aclose(self) -> None:
         """Close the connection, unless all of the body was read and the connection is free again."""
         self._response.close()
+
+
+def _has_framing(response: Any) -> bool:
+    """Whether an answer tells where its body ends."""
+    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
 def response_fields(response: Any) -> dict[str, str]:

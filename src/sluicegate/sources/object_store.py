@@ -23,7 +23,6 @@ from sluicegate.errors import (
     Denied,
     InvalidKey,
     NotFound,
-    OriginTimeout,
     SourceError,
     Unavailable,
 )
@@ -38,7 +37,7 @@ from sluicegate.sources.base import CHUNK_SIZE, Chunk, EmptyBody, Found, OpenOut
 from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.obstore_texts import cause_in, first_line, is_not_partial, status_in
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, Location, StoreOptions, parse_location
-from sluicegate.sources.translation import by_table
+from sluicegate.sources.translation import as_break, by_table
 
 if TYPE_CHECKING:
     from obstore import BytesStream, GetOptions, GetResult
@@ -148,21 +147,15 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
             if request.range is not None and is_not_partial(str(exc)):
                 # The store ignored the range, as it may, but obstore keeps nothing of such an answer.
                 return await self.open(key, replace(request, range=None))
-            match translate(exc, what):
-                case Unsatisfiable() as outcome:
-                    return outcome
-                case failure:
-                    raise failure from exc
+            return _unsatisfiable(exc, what)
         return _found(result, request, key, what)
 
     async def _metadata(self, client: Client, path: str, key: str) -> Metadata:
         try:
             result = await obstore.get_async(client, path, options={"head": True})
         except OBSTORE_ERRORS as exc:
-            failure = translate(exc, f"{self.location} {key!r}")
-            if isinstance(failure, Unsatisfiable):
-                failure = BadAnswer(f"{self.location} {key!r}: 416 to a HEAD")
-            raise failure from exc
+            _unsatisfiable(exc, f"{self.location} {key!r}")
+            raise BadAnswer(f"{self.location} {key!r}: 416 to a HEAD") from exc
         return describe_result(result, key)
 
     async def _place(self, key: str) -> tuple[Client, str]:
@@ -295,10 +288,22 @@ def translate(exc: Exception, what: str) -> SourceError | Unsatisfiable:
     return by_table(ERRORS, exc, what)
 
 
+def _unsatisfiable(exc: Exception, what: str) -> Unsatisfiable:
+    """The outcome that an error stands for; raises the failure that it is instead."""
+    answered = translate(exc, what)
+    if isinstance(answered, Unsatisfiable):
+        return answered
+    try:
+        raise answered from exc
+    finally:
+        # Its traceback holds this frame: a circle that would keep the connection of the answer.
+        del answered
+
+
 def _broken(exc: Exception, what: str) -> SourceError:
-    """Our error for a body that broke: a timeout stays one, all else is a break."""
+    """Our error for a body that broke."""
     failure = translate(exc, what)
-    return failure if isinstance(failure, OriginTimeout) else BrokenBody(str(failure))
+    return BrokenBody(what) if isinstance(failure, Unsatisfiable) else as_break(failure)
 
 
 def _split_at_empty_segment(key: str) -> tuple[str, str]:

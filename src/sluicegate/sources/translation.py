@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sluicegate.errors import BadAnswer, SourceError
+from sluicegate.errors import BadAnswer, BrokenBody, OriginTimeout, SourceError
 
 
 def by_table(
@@ -18,3 +18,8 @@ def by_table(
     """
     ours = next((ours for theirs, ours in table if isinstance(exc, theirs)), BadAnswer)
     return ours(f"{what}: {type(exc).__name__}")
+
+
+def as_break(failure: SourceError) -> SourceError:
+    """What a failure is in the middle of a body: a timeout stays one, all else is a break."""
+    return failure if isinstance(failure, OriginTimeout) else BrokenBody(str(failure))

@@ -18,7 +18,7 @@ GLANCE_SECONDS: Final = 0.005
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
-_KEPT_THREADS: Final = ("asyncio_",)
+_KEPT_THREADS: Final = ("asyncio_", "uvloop_")
 """The threads of a loop's default executor stay as long as the loop, whoever was the first to need one."""
 
 _KEPT_DESCRIPTORS: Final = ("anon_inode:", "/dev/")

@@ -1,0 +1,1 @@
+"""What clients get when origins fail, over real sockets on both sides: docs/reliability.md."""
