@@ -73,36 +73,32 @@ async def begin(head: Head, body: Body) -> BegunBody:
     return BegunBody(first, body)
 
 
-async def pump(length: int | None, body: Body, send: Send) -> int:
-    """Send `body`, behind a head that was sent; returns the count of bytes.
+@dataclass(slots=True)
+class Pump:
+    """Sends `body` behind a head that was sent. `sent` counts the bytes that the server has been given.
 
     `length` is what the head promised, in bytes. The last promised byte goes out only when the body has ended
-    there, so that a body which is longer than promised is seen as a failure too. Raises `TransferCut` if the
-    body breaks, and `ClientGone`.
+    there, so that a body which is longer than promised is seen as a failure too.
     """
-    transfer = _Transfer(body, send, length)
-    try:
-        await transfer.run()
-    except ClientGone:
-        raise
-    except Exception as exc:
-        # Before the first byte a server may still hold the head back, and give the failure a status.
-        if transfer.sent or not isinstance(body, BegunBody):
-            await _forbid_a_clean_end(send, exc)
-        raise
-    return transfer.sent
 
-
-@dataclass(slots=True)
-class _Transfer:
-    """How far a body is on its way: `sent` bytes of the promised `length`."""
-
+    length: int | None
     body: Body
     send: Send
-    length: int | None
     sent: int = 0
 
     async def run(self) -> None:
+        """Send everything. Raises `TransferCut` if the body breaks, and `ClientGone`."""
+        try:
+            await self._run()
+        except ClientGone:
+            raise
+        except Exception as exc:
+            # Before the first byte a server may still hold the head back, and give the failure a status.
+            if self.sent or not isinstance(self.body, BegunBody):
+                await _forbid_a_clean_end(self.send, exc)
+            raise
+
+    async def _run(self) -> None:
         time = asyncio.get_running_loop().time
         turn_ends = time() + TURN_SECONDS
         chunk = await self._read()

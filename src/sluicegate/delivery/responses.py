@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from copy import copy
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
@@ -18,9 +20,9 @@ from sluicegate.delivery.bodies import AsyncIteratorBody
 from sluicegate.delivery.closing import owned
 from sluicegate.delivery.openapi import object_responses
 from sluicegate.delivery.pace import drain_limit
-from sluicegate.delivery.pump import begin, pump, send_head, send_head_alone
+from sluicegate.delivery.pump import Pump, begin, send_head, send_head_alone
 from sluicegate.delivery.recognition import Recognised, recognise
-from sluicegate.delivery.transfer import Offer, serve_offer
+from sluicegate.delivery.transfer import Offer, Wanted, serve
 from sluicegate.delivery.watch import ClientWatch
 from sluicegate.errors import BadFieldValue, ClientGone, MethodNotAllowed
 from sluicegate.http.exchange import Head, Overrides
@@ -116,11 +118,11 @@ class StreamResponse(StreamingResponse):
             await send_head_alone(head, send)
         elif self.headers.get("content-type", "").startswith("text/event-stream"):
             await send_head(head, send)
-            await pump(head.length, body, send)
+            await Pump(head.length, body, send).run()
         else:
             begun = await begin(head, body)
             await send_head(head, send)
-            await pump(head.length, begun, send)
+            await Pump(head.length, begun, send).run()
 
     def _sent_body(self) -> Body:
         """What was given, unless somebody has put another iterator in its place."""
@@ -181,33 +183,50 @@ class ObjectResponse(Response):
         check_fields(
             {**(headers or {}), "content-type": media_type or "", "cache-control": cache_control or ""}
         )
-        self.source = source
         self.key = key
         self.status_code = HTTPStatus.OK
         self.background = background
-        self._media_type = media_type
-        self._cache_control = cache_control
-        self._content_disposition = _disposition(key, filename, disposition)
-        self._denied_status = denied_status
-        self._limit = drain_limit(min_drain_rate, min_drain_seconds)
-        self._observe = observe
-        self._route = route
-        self._store = store
+        self._offer = Offer(
+            source=source,
+            denied_status=denied_status,
+            limit=drain_limit(min_drain_rate, min_drain_seconds),
+            observe=observe,
+            route=route,
+            store=store,
+        )
+        self._filename, self._disposition = filename, disposition
+        self._said = Overrides(
+            media_type=media_type,
+            content_disposition=_disposition(key, filename, disposition),
+            cache_control=cache_control,
+        )
         self.init_headers(headers)
+
+    @property
+    def source(self) -> Source:
+        """Where the object lives."""
+        return self._offer.source
+
+    def of(self, key: str, *, filename: str | None = None) -> ObjectResponse:
+        """This response for another key; what was checked when this one was made is not checked again.
+
+        For a route that makes many: one response when it is set up, and `response.of(key)` for each request.
+        `filename` replaces one that was taken from the key, and not one that this response was given.
+        """
+        other = copy(self)
+        # Starlette's view of the fields, if there is one, is of this response's list.
+        other.__dict__.pop("_headers", None)
+        other.raw_headers = self.raw_headers.copy()
+        other.key = key
+        if self._filename is None and self._disposition is not None:
+            named = _disposition(key, filename, self._disposition)
+            other._said = replace(self._said, content_disposition=named)
+        return other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the source, and send what it has."""
-        offer = Offer(
-            source=self.source,
-            key=self.key,
-            overrides=self._overrides(),
-            denied_status=self._denied_status,
-            limit=self._limit,
-            observe=self._observe,
-            route=self._route,
-            store=self._store,
-        )
-        await serve_offer(offer, scope["method"], scope["headers"], receive, send)
+        overrides = self._overrides() if self.raw_headers else self._said
+        await serve(Wanted(self._offer, self.key, overrides), scope, receive, send)
         if self.background is not None:
             await self.background()
 
@@ -215,11 +234,10 @@ class ObjectResponse(Response):
         # Read now, not when made: a middleware or a path operation may have set cookies meanwhile.
         fields = _decoded(self.raw_headers)
         # The type among `headers` is that of the object, and never that of several ranges of it.
-        media_type = next((value for name, value in fields if name == "content-type"), self._media_type)
-        return Overrides(
+        media_type = next((value for name, value in fields if name == "content-type"), self._said.media_type)
+        return replace(
+            self._said,
             media_type=media_type,
-            content_disposition=self._content_disposition,
-            cache_control=self._cache_control,
             fields=tuple(field for field in fields if field[0] != "content-type"),
         )
 

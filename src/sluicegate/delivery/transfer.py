@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from sluicegate.delivery.account import Account
-from sluicegate.delivery.closing import owned
 from sluicegate.delivery.pace import DrainLimit
-from sluicegate.delivery.pump import begin, pump, send_head, send_head_alone, send_problem
+from sluicegate.delivery.pump import Pump, begin, send_head, send_head_alone, send_problem
 from sluicegate.delivery.watch import ClientWatch, Receive, Send
 from sluicegate.errors import ClientGone, MethodNotAllowed, NotFound, SluicegateError, TransferCut
-from sluicegate.flow.opening import Target, open_object
+from sluicegate.flow.closing import close
+from sluicegate.flow.opening import NOTHING, Target, open_object
 from sluicegate.http.exchange import (
+    ClientRequest,
     Head,
     NotModified,
     Overrides,
+    Partial,
     PreconditionFailed,
+    Problem,
     Unsatisfiable,
     accepted_request_id,
     answer,
@@ -32,7 +35,7 @@ from sluicegate.http.exchange import (
 )
 from sluicegate.http.exchange import Outcome as Answer
 from sluicegate.http.fields import end_to_end
-from sluicegate.http.tracing import tracing_fields
+from sluicegate.http.tracing import REQUEST_ID, tracing_fields
 from sluicegate.observe import Observer, Outcome, outcome_of_cut, told
 from sluicegate.sources.base import Body, Source
 
@@ -42,14 +45,14 @@ FORWARDED: Final = ("accept", "accept-language")
 """A client's fields that go on to origins that speak HTTP, beside those that name the request; ranges and
 conditions go by themselves. `Authorization` and `Cookie` are between the client and this server."""
 
+_ALLOWED: Final = Head(HTTPStatus.NO_CONTENT, (("allow", ", ".join(MethodNotAllowed.allowed)),), 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a route offers: an object of a source, and what the route says of it and of its transfers."""
+    """What a route offers: the objects of a source, and how transfers of them are limited and told of."""
 
     source: Source
-    key: str
-    overrides: Overrides
     denied_status: int
     limit: DrainLimit | None
     observe: Observer | None
@@ -57,39 +60,49 @@ class Offer:
     store: str | None
 
 
-async def serve_offer(
-    offer: Offer, method: str, headers: Iterable[tuple[bytes, bytes]], receive: Receive, send: Send
-) -> None:
-    """Answer one request, and tell the observer of it.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An object of an offer, and what to say of it."""
+
+    offer: Offer
+    key: str
+    overrides: Overrides
+
+
+async def serve(wanted: Wanted, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    """Answer one request for an object, and tell the observer of it.
 
     Returns also where the client left. Raises `TransferCut` where the answer was cut.
     """
-    fields = end_to_end((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
-    request_id = accepted_request_id(fields.get("x-request-id")) or secrets.token_hex(8)
-    account = Account(method, fields, request_id, send)
+    offer = wanted.offer
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    fields = end_to_end([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+    account = Account(scope["method"], fields, _request_id(fields))
     try:
-        await _judged(offer, account, fields, receive)
+        await _judged(_Call(wanted, account, fields), receive, send)
     finally:
         if offer.observe is not None:
-            account.report(offer.observe, key=offer.key, route=offer.route, store=offer.store)
+            account.report(offer.observe, key=wanted.key, route=offer.route, store=offer.store)
 
 
-async def _judged(offer: Offer, account: Account, fields: dict[str, str], receive: Receive) -> None:
-    """Run the transfer, and note in its account how it ended."""
-    watch = ClientWatch(receive, offer.limit)
+def _request_id(fields: dict[str, str]) -> str:
+    """The client's own if it is harmless, else a new one: unlike all others, but no secret."""
+    return accepted_request_id(fields.get(REQUEST_ID)) or f"{random.getrandbits(64):016x}"
+
+
+async def _judged(call: _Call, receive: Receive, send: Send) -> None:
+    """Run the call, and note in its account how it ended."""
+    account, wanted = call.account, call.wanted
     try:
-        # The body is closed after the watch has ended: servers report a disconnect as soon as the answer
-        # is complete, and that must not interrupt the closing.
-        async with AsyncExitStack() as ownership, watch:
-            await _Transfer(offer, account, fields, watch.paced(account.send)).run(ownership)
+        await call.run(receive, send)
         account.outcome = Outcome.COMPLETE
     except ClientGone:
         account.outcome = Outcome.CLIENT_GONE
-        logger.debug("the client left before the end of %r (request %s)", offer.key, account.request_id)
+        logger.debug("the client left before the end of %r (request %s)", wanted.key, account.request_id)
     except TransferCut as cut:
         account.outcome, account.error = outcome_of_cut(cut), told(cut)
-        if offer.observe is None:
-            logger.error("%r was cut: %s (request %s)", offer.key, cut, account.request_id)  # noqa: TRY400
+        if wanted.offer.observe is None:
+            logger.error("%r was cut: %s (request %s)", wanted.key, cut, account.request_id)  # noqa: TRY400
         raise
     except asyncio.CancelledError:
         account.outcome = Outcome.DRAINED
@@ -99,61 +112,99 @@ async def _judged(offer: Offer, account: Account, fields: dict[str, str], receiv
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Transfer:
-    """A request on its way: what it is for, its fields, and the way back."""
+@dataclass(slots=True)
+class _Call:
+    """A request on its way: what it is for, its fields, and the body that it owns."""
 
-    offer: Offer
+    wanted: Wanted
     account: Account
     fields: dict[str, str]
-    send: Send
+    body: Body = NOTHING
 
-    async def run(self, ownership: AsyncExitStack) -> None:
-        """Read the request, ask the origin, answer, pump. `ownership` closes the body."""
-        offer, account = self.offer, self.account
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Answer, and close the body."""
+        watch = ClientWatch(receive, self.wanted.offer.limit)
+        try:
+            async with watch:
+                await self._serve(watch.paced(send))
+        finally:
+            # When the watch has ended: servers report a disconnect as soon as the answer is complete, and
+            # that must not interrupt the closing.
+            await close(self.body)
+
+    async def _serve(self, send: Send) -> None:
+        """Read the request, ask the origin, answer, pump."""
+        account = self.account
         if account.method == "OPTIONS":
-            allow = ("allow", ", ".join(MethodNotAllowed.allowed))
-            await send_head_alone(Head(HTTPStatus.NO_CONTENT, (allow,), 0), self.send)
+            await self._send_head(_ALLOWED, send)
             return
-        target = Target(offer.source, offer.key, self._forwarded(), account.tally)
+        target = Target(self.wanted.offer.source, self.wanted.key, self._forwarded(), account.tally)
         try:
             request = read_request(account.method, self.fields)
-            opened = await open_object(target, request, offer.overrides, secrets.token_hex(16))
+            opened = await open_object(target, request, self.wanted.overrides, _boundary(request))
         except SluicegateError as error:
-            await self._fail(error)
+            await self._fail(error, send)
             return
-        body = await ownership.enter_async_context(owned(opened.body))
-        await self._answer(answer(opened.outcome, offer.overrides), opened.outcome, body)
+        self.body = opened.body
+        await self._answer(answer(opened.outcome, self.wanted.overrides), opened.outcome, send)
 
     def _forwarded(self) -> tuple[tuple[str, str], ...]:
         """What goes on to an origin that speaks HTTP."""
-        own = tuple((name, self.fields[name]) for name in FORWARDED if name in self.fields)
-        return own + tracing_fields(self.fields, self.account.request_id)
+        own = [(name, self.fields[name]) for name in FORWARDED if name in self.fields]
+        return (*own, *tracing_fields(self.fields, self.account.request_id))
 
-    async def _answer(self, head: Head, outcome: Answer, body: Body) -> None:
+    async def _answer(self, head: Head, outcome: Answer, send: Send) -> None:
         wants_head = self.account.method == "HEAD"
         if isinstance(outcome, PreconditionFailed | Unsatisfiable):
             title = HTTPStatus(head.status).phrase
             problem = answer_problem(head.status, title, self.account.request_id, fields=head.fields)
-            await send_problem(problem, self.send, head_alone=wants_head)
+            await self._send_problem(problem, send)
             return
         if wants_head or isinstance(outcome, NotModified):
-            await send_head_alone(head, self.send)
+            await self._send_head(head, send)
             return
         try:
-            begun = await begin(head, body)
+            begun = await begin(head, self.body)
         except SluicegateError as error:
-            await self._fail(error)
+            await self._fail(error, send)
             return
-        await send_head(head, self.send)
-        await pump(head.length, begun, self.send)
+        await send_head(self._identified(head), send)
+        self.account.note_head(head, outcome.span if isinstance(outcome, Partial) else None)
+        await self._pump(Pump(head.length, begun, send))
 
-    async def _fail(self, error: SluicegateError) -> None:
+    async def _pump(self, pump: Pump) -> None:
+        try:
+            await pump.run()
+        finally:
+            self.account.sent += pump.sent
+
+    async def _send_head(self, head: Head, send: Send) -> None:
+        await send_head_alone(self._identified(head), send)
+        self.account.note_head(head)
+
+    async def _send_problem(self, problem: Problem, send: Send) -> None:
+        wants_head = self.account.method == "HEAD"
+        await send_problem(problem, send, head_alone=wants_head)
+        self.account.note_head(problem.head)
+        self.account.sent += 0 if wants_head else len(problem.content)
+
+    async def _fail(self, error: SluicegateError, send: Send) -> None:
         """Answer with what went wrong. An observer is told; without one, the log is."""
         request_id = self.account.request_id
         self.account.error = told(error)
-        if self.offer.observe is None:
+        if self.wanted.offer.observe is None:
             level = logging.INFO if type(error) in (NotFound, MethodNotAllowed) else logging.WARNING
             logger.log(level, "%s: %s (request %s)", type(error).__name__, error, request_id)
-        problem = answer_error(error, request_id, denied_status=self.offer.denied_status)
-        await send_problem(problem, self.send, head_alone=self.account.method == "HEAD")
+        problem = answer_error(error, request_id, denied_status=self.wanted.offer.denied_status)
+        await self._send_problem(problem, send)
+
+    def _identified(self, head: Head) -> Head:
+        """The head with the request's id, unless the route has set one."""
+        if REQUEST_ID in dict(head.fields):
+            return head
+        return Head(head.status, (*head.fields, (REQUEST_ID, self.account.request_id)), head.length)
+
+
+def _boundary(request: ClientRequest) -> str:
+    """What separates the parts of an answer of several: nobody can have put it into the object."""
+    return secrets.token_hex(16) if request.ranges is not None and len(request.ranges) > 1 else ""

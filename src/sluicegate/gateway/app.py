@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote
@@ -33,7 +33,7 @@ from sluicegate.http.exchange import accepted_request_id, answer_problem
 from sluicegate.http.fields import filename_of, is_valid_host
 from sluicegate.observe import Observer
 
-from .config import Config, RouteConfig, StoreConfig, TransfersConfig, UpstreamConfig
+from .config import Config, RouteConfig, StoreConfig, UpstreamConfig
 from .documents import documents
 from .log import transfer_logger
 from .routes import BadParameter, BadPath, Match, NoMatch, Router, canonical_segments
@@ -50,44 +50,35 @@ class CannotOpen(SluicegateError):
     """A store or an upstream could not be opened when the gateway started; the message says which."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Route:
-    """A configured route, and the source that its target lives in."""
+    """A configured route: the response to all its requests, but for the key."""
 
-    config: RouteConfig
-    source: Source
-    denied_status: int
-    transfers: TransfersConfig
-    observe: Observer
+    def __init__(self, route: RouteConfig, source: Source, config: Config, observe: Observer) -> None:
+        self._target = route.target
+        self._response = ObjectResponse(
+            source,
+            "",
+            filename=route.filename,
+            disposition=route.disposition,
+            media_type=route.media_type,
+            cache_control=route.cache_control,
+            headers=dict(route.headers),
+            denied_status=config.gateway.denied_status,
+            observe=observe,
+            route=route.path.text,
+            store=None if isinstance(route.target, UpstreamConfig) else route.target.store,
+            min_drain_rate=config.transfers.min_drain_rate,
+            min_drain_seconds=config.transfers.min_drain_seconds,
+        )
 
     def response(self, params: Mapping[str, str]) -> ObjectResponse:
         """The response for a request's values; raises `BadPath` if they lead to a dot segment."""
-        config = self.config
-        key, filename = self._names(params)
-        return ObjectResponse(
-            self.source,
-            key,
-            filename=config.filename or (filename if config.disposition else None),
-            disposition=config.disposition,
-            media_type=config.media_type,
-            cache_control=config.cache_control,
-            headers=dict(config.headers),
-            denied_status=self.denied_status,
-            observe=self.observe,
-            route=config.path.text,
-            store=None if isinstance(config.target, UpstreamConfig) else config.target.store,
-            min_drain_rate=self.transfers.min_drain_rate,
-            min_drain_seconds=self.transfers.min_drain_seconds,
-        )
-
-    def _names(self, params: Mapping[str, str]) -> tuple[str, str | None]:
-        """The key at the source, and the file name that it suggests."""
-        target = self.config.target
+        target = self._target
         if isinstance(target, UpstreamConfig):
             path = target.template.render(params).removesuffix(target.template.query)
-            return path, filename_of(unquote(path))
+            return self._response.of(path, filename=filename_of(unquote(path)))
         _, key = target.render(params)
-        return key, filename_of(key)
+        return self._response.of(key)
 
 
 class _Upstream(AbstractAsyncContextManager["_Upstream"]):
@@ -137,15 +128,9 @@ class Gateway:
         for route in config.routes:
             if isinstance(route.target, UpstreamConfig) and route.target not in upstreams:
                 upstreams[route.target] = _Upstream(route.target, options, budget)
+        observer = observe or transfer_logger()
         self._routes = tuple(
-            _Route(
-                route,
-                self._source(route, upstreams),
-                config.gateway.denied_status,
-                config.transfers,
-                observe or transfer_logger(),
-            )
-            for route in config.routes
+            _Route(route, self._source(route, upstreams), config, observer) for route in config.routes
         )
         self._sources = (
             *((f"store {name!r}", source) for name, source in self._stores.items()),
@@ -188,10 +173,11 @@ class Gateway:
             return _problem(scope, 400, "Bad request", "exactly one valid Host header field is needed")
         path = _raw_path(scope)
         try:
-            fixed = self._fixed.get(canonical_segments(path))
+            segments = canonical_segments(path)
+            fixed = self._fixed.get(segments)
             if fixed is not None:
                 return fixed if scope["method"] in ("GET", "HEAD") else _other_method(scope)
-            match self._router.match(path):
+            match self._router.find(segments):
                 case Match(index, params):
                     return self._routes[index].response(params)
                 case BadParameter(name, found, allowed):

@@ -9,7 +9,10 @@ from urllib.parse import unquote_to_bytes
 
 _MALFORMED_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PIECE_END = re.compile(r"[/\\]")
+_DOT_PIECE = re.compile(r"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
+# The characters of RFC 3986, section 3.3 that stand for themselves, and no segment that begins with a dot:
+# such a path is what it says, and needs no look at its segments.
+_PLAIN = re.compile(rb"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]*)+")
 
 
 class BadPath(ValueError):
@@ -30,6 +33,8 @@ def canonical_segments(raw_path: bytes) -> tuple[str, ...]:
     escape, invalid UTF-8, a control character, or a piece `.` or `..` between slashes or backslashes, however
     encoded.
     """
+    if _PLAIN.fullmatch(raw_path):
+        return tuple(raw_path[1:].decode("ascii").split("/"))
     if not raw_path.startswith(b"/"):
         raise BadPath("the path does not start with '/'")
     return tuple(_segment(raw) for raw in raw_path[1:].split(b"/"))
@@ -42,7 +47,7 @@ def has_control(text: str) -> bool:
 
 def has_dot_piece(text: str) -> bool:
     """Tell whether a piece between slashes or backslashes is `.` or `..`."""
-    return any(piece in {".", ".."} for piece in _PIECE_END.split(text))
+    return _DOT_PIECE.search(text) is not None
 
 
 def _segment(raw: bytes) -> str:

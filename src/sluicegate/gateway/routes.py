@@ -64,6 +64,12 @@ class _Node:
     rest: int | None = None
     end: int | None = None
 
+    def child(self, kind: ParameterType) -> "_Node":
+        """The node behind a parameter of this type; `typed` has the most specific type first."""
+        self.typed.setdefault(kind, _Node())
+        self.typed = {kind: self.typed[kind] for kind in _MOST_SPECIFIC_FIRST if kind in self.typed}
+        return self.typed[kind]
+
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
@@ -77,21 +83,24 @@ class Router:
     def __init__(self, templates: Iterable[RouteTemplate]) -> None:
         """Build the tree; raises `ValueError` where two templates have one shape."""
         self._templates = tuple(templates)
+        self._names = tuple(
+            tuple(parameter.name for parameter in template.parameters) for template in self._templates
+        )
         self._root = _Node()
         for index, template in enumerate(self._templates):
             self._add(index, template)
 
     def match(self, raw_path: bytes) -> Match | NoMatch | BadParameter:
         """Match a raw, still percent-encoded path; raises `BadPath` as `canonical_segments` does."""
-        segments = canonical_segments(raw_path)
+        return self.find(canonical_segments(raw_path))
+
+    def find(self, segments: tuple[str, ...]) -> Match | NoMatch | BadParameter:
+        """Match the segments of a canonical path."""
         leaf = _descend(self._root, segments, (), _typed_value)
         if leaf is not None:
-            return Match(leaf.index, dict(zip(self._names(leaf.index), leaf.values, strict=True)))
+            return Match(leaf.index, dict(zip(self._names[leaf.index], leaf.values, strict=True)))
         leaf = _descend(self._root, segments, (), _any_value)
         return NoMatch() if leaf is None else self._bad_parameter(leaf)
-
-    def _names(self, index: int) -> tuple[str, ...]:
-        return tuple(parameter.name for parameter in self._templates[index].parameters)
 
     def _bad_parameter(self, leaf: _Leaf) -> BadParameter:
         values = zip(self._templates[leaf.index].parameters, leaf.values, strict=True)
@@ -108,7 +117,7 @@ class Router:
             if isinstance(segment, str):
                 node = node.literals.setdefault(segment, _Node())
             elif segment.kind != PATH:
-                node = node.typed.setdefault(segment.kind, _Node())
+                node = node.child(segment.kind)
         spans = any(parameter.kind == PATH for parameter in template.parameters)
         taken = node.rest if spans else node.end
         if taken is not None:
@@ -147,13 +156,9 @@ def _descend(
     literal = node.literals.get(text)
     if literal is not None and (leaf := _descend(literal, later, values, read)):
         return leaf
-    for kind in _MOST_SPECIFIC_FIRST:
-        child, value = node.typed.get(kind), read(kind, text)
-        if (
-            child is not None
-            and value is not None
-            and (leaf := _descend(child, later, (*values, value), read))
-        ):
+    for kind, child in node.typed.items():
+        value = read(kind, text)
+        if value is not None and (leaf := _descend(child, later, (*values, value), read)):
             return leaf
     return _rest_of_path(node, segments, values)
 

@@ -50,10 +50,12 @@ class Conditions:
     if_modified_since: datetime | None = None
 
     def __bool__(self) -> bool:
-        return self != UNCONDITIONAL
+        return self is not UNCONDITIONAL and self != UNCONDITIONAL
 
 
 UNCONDITIONAL = Conditions()
+
+_FIELDS: Final = frozenset({"if-match", "if-unmodified-since", "if-none-match", "if-modified-since"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class IfRange:
 
 def read_conditions(fields: Mapping[str, str]) -> Conditions:
     """The preconditions in `fields` (names in lower case)."""
+    if _FIELDS.isdisjoint(fields):
+        return UNCONDITIONAL
     if_match = if_none_match = None
     if (value := fields.get("if-match")) is not None:
         if_match = parse_etag_list(value) or NO_TAG
@@ -100,6 +104,8 @@ def read_if_range(fields: Mapping[str, str]) -> IfRange | None:
 
 def evaluate(conditions: Conditions, metadata: Metadata) -> Verdict:
     """What `conditions` say of the version that `metadata` describes, in the order of section 13.2.2."""
+    if conditions is UNCONDITIONAL:
+        return Verdict.PROCEED
     if not _match_holds(conditions, metadata):
         return Verdict.FAILED
     if conditions.if_none_match is not None:
@@ -145,6 +151,8 @@ def forwardable(conditions: Conditions) -> Conditions:
     out: in `If-Match` a strong one; in `If-None-Match`, which compares weakly, as a strong one. `evaluate`
     sees to the rest.
     """
+    if conditions is UNCONDITIONAL:
+        return UNCONDITIONAL
     match, none_match = conditions.if_match, conditions.if_none_match
     return Conditions(
         if_match=_single(match) if match is not None and not any(tag.weak for tag in match.tags) else None,

@@ -21,6 +21,7 @@ from sluicegate.http.media_types import DEFAULT_MEDIA_TYPE
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.multipart import Multipart
 from sluicegate.http.ranges import ContentRange, RangeSpec, Span, parse_range
+from sluicegate.http.tracing import REQUEST_ID
 from sluicegate.http.validators import format_date
 
 DEFAULT_RETRY_SECONDS: Final = 1
@@ -193,7 +194,7 @@ def answer_problem(
         ("content-type", PROBLEM_TYPE),
         ("content-length", str(len(content))),
         ("cache-control", "no-store"),
-        ("x-request-id", request_id),
+        (REQUEST_ID, request_id),
     )
     return Problem(Head(status, own + fields, len(content)), content)
 

@@ -77,13 +77,22 @@ def end_to_end(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     RFC 9110 section 7.6.1: an intermediary MUST remove the fields that `Connection` names, and
     `Connection` itself.
     """
-    values: dict[str, list[str]] = {}
-    for name, value in fields:
-        values.setdefault(name.lower(), []).append(value)
-    named = {token.strip(" \t").lower() for token in ",".join(values.get("connection", ())).split(",")}
-    stopped = _HOP_BY_HOP | named
+    values: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
+    for given, value in fields:
+        name = given.lower()
+        if name in values:
+            repeated.setdefault(name, [values[name]]).append(value)
+        else:
+            values[name] = value
     # Joined once, at the end: a field that is repeated thousands of times costs no more than its length.
-    return {name: ", ".join(lines) for name, lines in values.items() if name not in stopped}
+    values.update((name, ", ".join(lines)) for name, lines in repeated.items())
+    stopped = _HOP_BY_HOP
+    if "connection" in values:
+        stopped |= {token.strip(" \t").lower() for token in values["connection"].split(",")}
+    for name in values.keys() & stopped:
+        del values[name]
+    return values
 
 
 def is_valid_host(values: list[str], http_version: str) -> bool:

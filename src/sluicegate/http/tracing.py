@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Final
 
 from sluicegate.http.fields import Fields
 
-MAX_TRACESTATE = 512
+REQUEST_ID: Final = "x-request-id"
+"""The field by which client, server and origin name one request in their logs."""
+
+MAX_TRACESTATE: Final = 512
 """Trace Context section 3.3.1.5: at least this many characters SHOULD be passed on; longer lists end here."""
 
 # Section 3.2.2: version, trace-id, parent-id and flags in lower case; "version-format" 00 has nothing more.
@@ -33,7 +37,7 @@ def trace_id_of(traceparent: str | None) -> str | None:
 
 def tracing_fields(fields: Mapping[str, str], request_id: str) -> Fields:
     """The fields of a request (names in lower case) by which an origin's log names it as ours does."""
-    named: Fields = (("x-request-id", request_id),)
+    named: Fields = ((REQUEST_ID, request_id),)
     traceparent, tracestate = fields.get("traceparent"), fields.get("tracestate", "")
     # Section 3.3: "If the vendor failed to parse traceparent, it MUST NOT attempt to parse tracestate."
     if traceparent is None or trace_id_of(traceparent) is None:

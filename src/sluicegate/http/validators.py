@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Final
 
 # Section 8.8.3: etagc = %x21 / %x23-7E / obs-text. Field values arrive decoded as Latin-1.
@@ -19,6 +18,7 @@ _ETAG = re.compile(rf'(W/)?"({_ETAGC}*)"')
 # neighbours in it can take the same character, so that a hostile value costs no more than its length.
 _LIST_ITEM = re.compile(rf'(W/)?"({_ETAGC}*)"[ \t]*(?:,[ \t,]*|\Z)')
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _MONTH = r"(?P<month>[A-Z][a-z]{2})"
@@ -128,11 +128,16 @@ def _datetime_of(matched: re.Match[str]) -> datetime | None:
 
 def format_date(moment: datetime) -> str:
     """An aware datetime as IMF-fixdate; fractions of a second are dropped."""
-    return format_datetime(moment.astimezone(UTC), usegmt=True)
+    date = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    # Not by strftime, whose names are those of the locale.
+    clock = f"{date.hour:02}:{date.minute:02}:{date.second:02}"
+    return f"{_DAYS[date.weekday()]}, {date.day:02} {_MONTHS[date.month - 1]} {date.year:04} {clock} GMT"
 
 
 def to_http_seconds(moment: datetime) -> datetime:
     """`moment` in UTC at the resolution of HTTP, whole seconds."""
+    if moment.tzinfo is UTC and not moment.microsecond:
+        return moment
     return moment.astimezone(UTC).replace(microsecond=0)
 
 

@@ -5,6 +5,7 @@ Every source passes `sluicegate.testing.SourceContract`, which shows each MUST b
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
@@ -21,6 +22,8 @@ Chunk = bytes | bytearray | memoryview
 
 MAX_KEY_BYTES: Final = 1024
 """The longest key of S3 and GCS, in bytes of UTF-8; Azure's is 1,024 characters."""
+
+_DOT_SEGMENT: Final = re.compile(r"(?:\A|/)\.{1,2}(?:/|\Z)")
 
 CHUNK_SIZE: Final = 512 * 1024
 """Bytes in a chunk of a fast body. Measured on a 10 MB and a 1 GiB object: 256 KiB costs 10 % more wall
@@ -139,6 +142,6 @@ def check_key(key: str) -> str:
     if "\0" in key:
         raise InvalidKey(f"key {key!r} has a NUL character")
     # HTTP clients and servers resolve dot segments on the way, and the object would be another one.
-    if any(segment in (".", "..") for segment in key.split("/")):
+    if _DOT_SEGMENT.search(key):
         raise InvalidKey(f"key {key!r} has a dot segment")
     return key
