@@ -12,9 +12,11 @@ import logging.config
 import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import asdict
+from dataclasses import fields
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, cast
 
 import structlog
 
@@ -74,16 +76,19 @@ def configure_log(style: LogStyle) -> None:
 
 def transfer_logger() -> Callable[[TransferRecord], None]:
     """An observer that writes one line for each transfer."""
-    logger = structlog.wrap_logger(
-        logging.getLogger(TRANSFERS),
-        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
+    logger = logging.getLogger(TRANSFERS)
 
     def write(record: TransferRecord) -> None:
-        logger.log(level_of(record), "transfer", **fields_of(record))
+        level = level_of(record)
+        # Past `logger.log`, which would look up in which line of which file this is.
+        if logger.isEnabledFor(level):
+            logger.handle(_TransferLine(TRANSFERS, level, __file__, 0, fields_of(record), None, None))
 
     return write
+
+
+class _TransferLine(logging.LogRecord):
+    """What is logged of a transfer; its message is the facts, for the formatter to write."""
 
 
 def level_of(record: TransferRecord) -> int:
@@ -96,27 +101,59 @@ def level_of(record: TransferRecord) -> int:
 
 def fields_of(record: TransferRecord) -> dict[str, object]:
     """What a line says of a transfer: all that is known. Seconds are rounded to microseconds."""
-    facts: dict[str, object] = asdict(record)
+    values = zip(_NAMES, _values(record), strict=True)
+    facts = {name: _rounded(value) for name, value in values if value is not None}
     facts["outcome"] = record.outcome.value
-    del facts["span_served"]
     if record.span_served is not None:
         facts["span_start"], facts["span_stop"] = record.span_served.start, record.span_served.stop
-    return {name: _rounded(value) for name, value in facts.items() if value is not None}
+    return facts
+
+
+_UNUSED: Final = logging.getLogger(TRANSFERS)
+_NAMES: Final = tuple(one.name for one in fields(TransferRecord) if one.name != "span_served")
+_values: Final = attrgetter(*_NAMES)
 
 
 def _rounded(value: object) -> object:
     return round(value, 6) if isinstance(value, float) else value
 
 
+_Render = Callable[[logging.Logger, str, _EVENT], str | bytes]
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renders the lines of transfers itself: they are many, and need none of the steps that others do."""
+
+    def __init__(self, render: _Render, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._render = render
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        if not isinstance(record, _TransferLine):
+            return super().format(record)
+        written = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+        line: _EVENT = {
+            "timestamp": f"{written[:-6]}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": "transfer",
+        }
+        line.update(cast("dict[str, object]", record.msg))
+        return cast("str", self._render(_UNUSED, "", line))
+
+
 def _formatter(style: str) -> structlog.stdlib.ProcessorFormatter:
-    return structlog.stdlib.ProcessorFormatter(
+    render = _as_json if style == "json" else _as_text
+    return _Formatter(
+        render,
         processors=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _as_json if style == "json" else _as_text,
+            render,
         ],
     )
 
