@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
@@ -213,7 +212,8 @@ class ObjectResponse(Response):
         For a route that makes many: one response when it is set up, and `response.of(key)` for each request.
         `filename` replaces one that was taken from the key, and not one that this response was given.
         """
-        other = copy(self)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         # Starlette's view of the fields, if there is one, is of this response's list.
         other.__dict__.pop("_headers", None)
         other.raw_headers = self.raw_headers.copy()

@@ -21,6 +21,8 @@ async def close(body: Body, seconds: float = CLOSE_SECONDS) -> None:
 
     A cancellation that interrupts it is raised when the body is closed. After `seconds` it is abandoned.
     """
+    if getattr(body, "is_closed", False):
+        return
     interruption = None
     # In the task that read it: a generator must leave its timeouts and context variables where it entered
     # them. So it is shielded, and begun again, and not handed to another task.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from itertools import count
 from random import random
 from types import TracebackType
@@ -19,8 +18,9 @@ from sluicegate.flow.part import Transfer
 from sluicegate.flow.parts import PartsBody
 from sluicegate.flow.patience import Progress, opening_wait_seconds, wait_seconds
 from sluicegate.flow.pinned import PinnedObject
+from sluicegate.flow.small import SmallBody
 from sluicegate.http.ranges import Span
-from sluicegate.sources.base import Found, OpenOutcome, OpenRequest, Source
+from sluicegate.sources.base import SMALL, Found, OpenOutcome, OpenRequest, Source
 
 ATTEMPTS: Final = 3
 """How often a request is made in all that fails before its answer."""
@@ -83,7 +83,9 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
             self._memory,
             request.begun,
         )
-        return replace(outcome, body=PartsBody(transfer, span, outcome.body))
+        is_small = span.length <= min(SMALL, self._transfers.part_size)
+        body = (SmallBody if is_small else PartsBody)(transfer, span, outcome.body)
+        return Found(outcome.metadata, outcome.span, body)
 
     async def _ask(self, key: str, request: OpenRequest) -> OpenOutcome:
         time = asyncio.get_running_loop().time

@@ -31,6 +31,10 @@ UNSENT_BYTES: Final = 128 * 1024
 """What the system may hold of a response beyond what is on its way to the client. Without a bound, Linux
 holds up to 4 MB for each client that stalls; the way itself may hold as much as it needs."""
 
+HEAD_SIZE: Final = 4096
+"""Bytes that may wait to be sent before the response has to: a head waits, and goes out with what follows it
+by one system call."""
+
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request before its body: browsers send a tenth of it, and nobody may fill the memory with it."""
 
@@ -248,8 +252,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_size = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Hold nothing for a client but what the system did not take."""
-        transport.set_write_buffer_limits(high=0)
+        """Hold no more for a client than a head, and what the system did not take of one chunk."""
+        transport.set_write_buffer_limits(high=HEAD_SIZE)
         super().connection_made(transport)
 
     def on_message_begin(self) -> None:

@@ -59,6 +59,11 @@ def check_value(name: str, value: str) -> str:
     return value.strip(" \t")
 
 
+def is_value(value: str) -> bool:
+    """Whether a value could be sent as that of some field."""
+    return _VALUE.fullmatch(value) is not None
+
+
 def check_fields(fields: Mapping[str, str]) -> Fields:
     """`fields` with lower-case names, each name and value checked."""
     return tuple((check_name(name), check_value(name, value)) for name, value in fields.items())

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
-from sluicegate.http.fields import check_value
+from sluicegate.http.fields import check_value, is_value
 from sluicegate.http.validators import ETag, to_http_seconds
 
 _VALUES: Final = (
@@ -22,6 +23,7 @@ _VALUES: Final = (
     "expires",
     "vary",
 )
+_values_of: Final = attrgetter(*_VALUES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,10 @@ class Metadata:
     version: str | None = None
 
     def __post_init__(self) -> None:
-        for name in _VALUES:
-            if (value := getattr(self, name)) is not None:
+        given = [(name, value) for name, value in zip(_VALUES, _values_of(self), strict=True) if value]
+        # All at once, for a long way is only worth it where there is something to say.
+        if not is_value("".join([value for _, value in given])):
+            for name, value in given:
                 check_value(name.replace("_", "-"), value)
         if self.size is not None and self.size < 0:
             raise ValueError(f"a size is at least 0 bytes, got {self.size!r}")

@@ -30,6 +30,11 @@ CHUNK_SIZE: Final = 512 * 1024
 time, 1 MiB gains nothing, and from 4 MiB on fresh pages cost more than system calls."""
 
 
+SMALL: Final = 64 * 1024
+"""Bytes of a body that is read as a whole before any of it goes on. The sockets hold as much for a client
+anyway, so a client that stalls costs no more, and the origin is done with before the client gets a byte."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRequest:
     """What to ask of an origin for one key.
@@ -57,6 +62,7 @@ class Body(Protocol):
     - `read` MUST be cancellable; a cancelled read loses the body, which is then only closed.
     - `aclose` MUST give back the connection in every state, MUST be idempotent, MUST NOT raise.
     - A body MUST NOT buffer without bound ahead of its reader.
+    - A body MAY have an attribute `is_closed`, true when it holds nothing that `aclose` would give back.
     """
 
     async def read(self) -> Chunk:
@@ -70,6 +76,8 @@ class Body(Protocol):
 
 class EmptyBody:
     """The body of an answer that has none."""
+
+    is_closed: Final = True
 
     async def read(self) -> Chunk:
         """Nothing."""

@@ -33,7 +33,16 @@ from sluicegate.http.media_types import media_type_of
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import FromTo, RangeSpec, Span, Suffix
 from sluicegate.http.validators import origin_etag, to_http_seconds
-from sluicegate.sources.base import CHUNK_SIZE, Chunk, EmptyBody, Found, OpenOutcome, OpenRequest, check_key
+from sluicegate.sources.base import (
+    CHUNK_SIZE,
+    SMALL,
+    Chunk,
+    EmptyBody,
+    Found,
+    OpenOutcome,
+    OpenRequest,
+    check_key,
+)
 from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.obstore_texts import cause_in, first_line, is_not_partial, status_in
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, Location, StoreOptions, parse_location
@@ -176,6 +185,39 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         return derived, path
 
 
+class SmallStreamBody:
+    """The bytes of an obstore answer that is small, in one chunk.
+
+    Of a stream each chunk, and its end, would be a message between threads, which is most of what a small
+    object costs.
+    """
+
+    def __init__(self, result: GetResult, what: str) -> None:
+        self._result: GetResult | None = result
+        self._what = what
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is held any more."""
+        return self._result is None
+
+    async def read(self) -> Chunk:
+        """All of it, and then nothing."""
+        if self._result is None:
+            return b""
+        try:
+            # Not `bytes`, but a buffer of obstore's.
+            return memoryview(await self._result.bytes_async())
+        except OBSTORE_ERRORS as exc:
+            raise _broken(exc, self._what) from exc
+        finally:
+            self._result = None
+
+    async def aclose(self) -> None:
+        """Let go of the answer."""
+        self._result = None
+
+
 class StreamBody:
     """Bytes of an obstore stream. The next chunk is on its way while the last one is being sent."""
 
@@ -224,7 +266,8 @@ def _found(result: GetResult, request: OpenRequest, key: str, what: str) -> Foun
     if start == stop:
         return Unsatisfiable(metadata.size)
     span = None if request.range is None else Span(start, stop)
-    return Found(metadata, span, StreamBody(result, what))
+    is_small = stop - start <= SMALL
+    return Found(metadata, span, (SmallStreamBody if is_small else StreamBody)(result, what))
 
 
 def describe_result(result: GetResult, key: str) -> Metadata:
