@@ -16,6 +16,8 @@ from .measure import resident_bytes
 from .report import Table, publish
 from .transfers_app import CLIENTS, transfers_app
 
+QUICK = ["--aborts", "160"]
+
 SIZE = 1 << 30
 AT_ONCE = 250
 ROUNDS = 4

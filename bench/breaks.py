@@ -12,6 +12,8 @@ from tests.servers.asgi import serve
 from .report import Table, publish
 from .transfers_app import CLIENTS, transfers_app
 
+QUICK = ["--downloads", "1", "--mebibytes", "64", "--client", "obstore"]
+
 SHORTEST, LONGEST = 1 * MIB, 30 * MIB
 COLUMNS = ("client", "downloads", "exact", "requests", "resets", "seconds each")
 

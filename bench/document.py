@@ -1,35 +1,59 @@
-"""Writes the last results into docs/benchmarks.md, so that no number is typed by hand."""
+"""Writes the last results into docs/benchmarks.md, with their plots, so that no number is typed by hand."""
 
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .plots import draw, from_json
 from .report import RESULTS, cell_text
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+PLOTS = "plots"
+"""The folder of the plots, beside the document."""
 
 _MARKED = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Replace what stands between each pair of markers by the results of that name."""
+    """Replace what stands between each pair of markers by the results of that name, and draw their plots."""
     argparse.ArgumentParser(prog="python -m bench document", description=__doc__).parse_args(arguments)
-    text = DOCUMENT.read_text()
-    DOCUMENT.write_text(_MARKED.sub(_replaced, text))
+    write(DOCUMENT, RESULTS)
     print(f"{DOCUMENT.name} is written")
 
 
-def _replaced(marked: re.Match[str]) -> str:
-    path = RESULTS / f"{marked[2]}.json"
+def write(document: Path, results: Path) -> None:
+    """Write the results in a folder into a document, and their plots into `plots/` beside it.
+
+    What stands between markers without results stays.
+    """
+    records = {name: _read(results, name) for _, name, _ in _MARKED.findall(document.read_text())}
+    known = {name: record for name, record in records.items() if record is not None}
+    for record in known.values():
+        for plot in record.get("plots", ()):
+            draw(from_json(plot), document.parent / PLOTS)
+    document.write_text(replaced(document.read_text(), known))
+
+
+def replaced(text: str, records: Mapping[str, dict[str, Any]]) -> str:
+    """Return `text` with the results that are known between their markers."""
+
+    def replacement(marked: re.Match[str]) -> str:
+        record = records.get(marked[2])
+        return marked[0] if record is None else f"{marked[1]}\n{_markdown(record)}\n{marked[3]}"
+
+    return _MARKED.sub(replacement, text)
+
+
+def _read(results: Path, name: str) -> dict[str, Any] | None:
+    path = results / f"{name}.json"
     if not path.exists():
-        print(
-            f"{marked[2]}: no results in {RESULTS.name}, its old table stays; run: scripts/bench {marked[2]}"
-        )
-        return marked[0]
-    return f"{marked[1]}\n{_markdown(json.loads(path.read_text()))}\n{marked[3]}"
+        print(f"{name}: no results in {results.name}, what stands there stays; run: scripts/bench {name}")
+        return None
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
 
 
 def _markdown(record: dict[str, Any]) -> str:
@@ -37,7 +61,8 @@ def _markdown(record: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items() if version)
     place = f"{machine['processors']} processors, Python {machine['python']}"
     taken = f"Taken {record['taken']} on {place}; {versions}."
-    return "\n".join([*(_table(table) for table in record["tables"]), taken, ""])
+    plots = [f"![{plot['title']}]({PLOTS}/{plot['name']}.svg)\n" for plot in record.get("plots", ())]
+    return "\n".join([*(_table(table) for table in record["tables"]), *plots, taken, ""])
 
 
 def _table(table: dict[str, Any]) -> str:

@@ -12,11 +12,21 @@ from tests.servers.process import ServerMissing
 from .gateway import gateway
 from .iterators_app import CONTENT, chunked_app
 from .measure import Comparison, Contestant, check, compare
+from .origins import PATH, nginx_store
 from .report import Table, publish
-from .stores import PATH, nginx_store
+
+QUICK = ["--rounds", "1"]
 
 DOWNLOADS = 5
-COLUMNS = ("contestant", "seconds", "CPU seconds", "seconds / first", "CPU / first")
+COLUMNS = (
+    "contestant",
+    "seconds",
+    "fastest",
+    "slowest",
+    "CPU seconds",
+    "seconds / first",
+    "CPU / first",
+)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -73,12 +83,14 @@ def _compared(what: str, contestants: list[Contestant], content: bytes, rounds: 
 
 def _table(title: str, results: list[Comparison], rounds: int) -> Table:
     megabytes = len(CONTENT) // 1_000_000
-    rows = [
-        (result.name, result.wall_seconds, result.cpu_seconds, result.wall_ratio, result.cpu_ratio)
-        for result in results
-    ]
+    rows = [_row(result) for result in results]
     return Table(
         f"{title}: {DOWNLOADS} downloads of {megabytes} MB; median seconds, mean CPU; rounds: {rounds}",
         COLUMNS,
         rows,
     )
+
+
+def _row(result: Comparison) -> tuple[str | float | None, ...]:
+    spread = (result.wall_seconds, result.shortest, result.longest)
+    return (result.name, *spread, result.cpu_seconds, result.wall_ratio, result.cpu_ratio)

@@ -11,8 +11,10 @@ from tests.servers.s3 import S3Server
 
 from .gateway import CLIENTS, Client, gateway
 from .measure import Contestant, WrongAnswer, download, family, peak_bytes, reading, status_bytes
+from .origins import PATH, direct_url, sparse_store
 from .report import Table, publish
-from .stores import PATH, direct_url, sparse_store
+
+QUICK = ["--client", "obstore"]
 
 MEBIBYTE = 1 << 20
 SIZE = 1 << 30

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+from .plots import Plot, to_json
+
+RESULTS = Path(os.environ.get("BENCH_RESULTS", Path(__file__).parent / "results"))
+"""Where results are written; `scripts/bench --quick` has another place for its own."""
 
 _PACKAGES = ("sluicegate", "obstore", "aiobotocore", "botocore", "aiohttp", "starlette", "fastapi", "uvicorn")
 
@@ -30,13 +33,21 @@ class Table:
                 )
 
 
-def publish(name: str, tables: Sequence[Table], settings: dict[str, str | int | float]) -> None:
-    """Print the tables and write them with `settings` and the versions in use to bench/results/NAME.json."""
+def publish(
+    name: str, tables: Sequence[Table], settings: dict[str, str | int | float], plots: Sequence[Plot] = ()
+) -> None:
+    """Print the tables; write them, `settings`, `plots` and the versions in use to NAME.json in `RESULTS`.
+
+    Nothing is written without a row: what was measured before is worth more.
+    """
+    if not any(table.rows for table in tables):
+        print(f"{name}: nothing was measured, and nothing is written")
+        return
     for table in tables:
         print(f"\n{render(table)}")
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(_record(name, tables, settings), indent=2) + "\n")
+    path.write_text(json.dumps(_record(name, tables, settings, plots), indent=2) + "\n")
     print(f"\nwritten to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
@@ -61,7 +72,9 @@ def cell_text(cell: str | int | float | None) -> str:
     return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
 
 
-def _record(name: str, tables: Sequence[Table], settings: dict[str, str | int | float]) -> dict[str, object]:
+def _record(
+    name: str, tables: Sequence[Table], settings: dict[str, str | int | float], plots: Sequence[Plot]
+) -> dict[str, object]:
     return {
         "benchmark": name,
         "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -75,7 +88,9 @@ def _record(name: str, tables: Sequence[Table], settings: dict[str, str | int | 
         "tables": [
             {"title": table.title, "rows": [dict(zip(table.columns, row, strict=True)) for row in table.rows]}
             for table in tables
+            if table.rows
         ],
+        "plots": [to_json(plot) for plot in plots],
     }
 
 

@@ -1,4 +1,4 @@
-"""512 MiB from an origin with 20 MB/s a connection, 30 ms away: one connection against read-ahead."""
+"""An origin that is slow on each connection: one connection against read-ahead, the gateway against peers."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from sluicegate.testing import MIB, Bandwidth, FaultyOrigin, Generated, Latency
 from tests.servers.asgi import ServedApp, serve
 
+from . import peers
 from .measure import Comparison, Contestant, Sample, check, download, peak_bytes, summarize
 from .report import Table, publish
+from .slow_peers import peers_table
 from .transfers_app import CLIENTS, transfers_app
 
-SIZE = 512 << 20
+QUICK = ["--rounds", "1", "--client", "obstore", "--client-mebibytes", "32", "--mebibytes", "64"]
+
 BYTES_PER_SECOND = 20e6
 LATENCY_SECONDS = 0.03
 COLUMNS = ("client, how", "seconds", "CPU seconds", "plain / seconds", "connections", "peak MiB")
@@ -22,43 +25,64 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=2, help="rounds that are counted (default: 2)")
     parser.add_argument("--client", choices=[*CLIENTS, "all"], default="all")
     parser.add_argument("--part-mebibytes", type=int, default=8, help="size of a part (default: 8)")
+    parser.add_argument(
+        "--client-mebibytes", type=int, default=512, help="size of the object for the clients (default: 512)"
+    )
+    parser.add_argument(
+        "--mebibytes", type=int, default=1024, help="size of the object for the peers (default: 1024)"
+    )
+    parser.add_argument("--only", choices=["clients", "peers"], help="one of the two tables")
     options = parser.parse_args(arguments)
-    content = Generated(SIZE)
-    rows = []
-    with FaultyOrigin() as origin:
-        origin.put("/images/object", content)
-        for client in CLIENTS if options.client == "all" else (options.client,):
-            origin.heal()
-            env = {
-                "BENCH_STORE": origin.url,
-                "BENCH_CLIENT": client,
-                "BENCH_PART_SIZE": str(options.part_mebibytes << 20),
-            }
-            with serve(transfers_app, env=env) as served:
-                rows += _measured(origin, served, client, content.sha256(), options.rounds)
-    title = f"512 MiB, 20 MB/s a connection, 30 ms to the first byte; medians; rounds: {options.rounds}"
-    settings: dict[str, str | int | float] = {
-        "size": SIZE,
+    tables = []
+    if options.only != "peers":
+        clients = CLIENTS if options.client == "all" else (options.client,)
+        tables.append(
+            _clients_table(clients, options.client_mebibytes, options.part_mebibytes, options.rounds)
+        )
+    if options.only != "clients":
+        tables.append(peers_table(options.mebibytes, options.rounds))
+    settings = {
+        "client_mebibytes": options.client_mebibytes,
+        "mebibytes": options.mebibytes,
         "bytes_per_second": BYTES_PER_SECOND,
         "latency_seconds": LATENCY_SECONDS,
         "rounds": options.rounds,
         "part_mebibytes": options.part_mebibytes,
+        **peers.versions(),
     }
-    publish("slow_origin", [Table(title, COLUMNS, rows)], settings)
+    publish("slow_origin", tables, settings)
+
+
+def _clients_table(clients: Sequence[str], mebibytes: int, part_mebibytes: int, rounds: int) -> Table:
+    content = Generated(mebibytes * MIB)
+    rows = []
+    with FaultyOrigin() as origin:
+        origin.put("/images/object", content)
+        for client in clients:
+            origin.heal()
+            env = {
+                "BENCH_STORE": origin.url,
+                "BENCH_CLIENT": client,
+                "BENCH_PART_SIZE": str(part_mebibytes * MIB),
+            }
+            with serve(transfers_app, env=env) as served:
+                rows += _measured(origin, served, client, content, rounds)
+    title = f"{mebibytes} MiB, 20 MB/s a connection, 30 ms to the first byte; medians; rounds: {rounds}"
+    return Table(title, COLUMNS, rows)
 
 
 def _measured(
-    origin: FaultyOrigin, served: ServedApp, client: str, sha256: str, rounds: int
+    origin: FaultyOrigin, served: ServedApp, client: str, content: Generated, rounds: int
 ) -> list[tuple[str | int | float | None, ...]]:
     plain, parts = (
         Contestant(f"{client}, {how}", f"{served.url}/{how}/object", served.pid) for how in ("plain", "parts")
     )
-    check(parts, sha256)
+    check(parts, content.sha256())
     origin.always(Bandwidth(BYTES_PER_SECOND), Latency(LATENCY_SECONDS))
-    one = _downloaded(plain, rounds)
+    one = _downloaded(plain, content.size, rounds)
     first = summarize(plain.name, one, one)
     rows: list[tuple[str | int | float | None, ...]] = []
-    for result in (first, _against(parts, origin, rounds)):
+    for result in (first, _against(parts, origin, content.size, rounds)):
         faster = first.wall_seconds / result.wall_seconds
         connections = 1 if result is first else origin.peak_busy_connections
         peak = peak_bytes(served.pid) / MIB
@@ -66,15 +90,15 @@ def _measured(
     return rows
 
 
-def _against(contestant: Contestant, origin: FaultyOrigin, rounds: int) -> Comparison:
+def _against(contestant: Contestant, origin: FaultyOrigin, size: int, rounds: int) -> Comparison:
     origin.reset_counts()
-    samples = _downloaded(contestant, rounds)
+    samples = _downloaded(contestant, size, rounds)
     return summarize(contestant.name, samples, samples)
 
 
-def _downloaded(contestant: Contestant, rounds: int) -> list[Sample]:
+def _downloaded(contestant: Contestant, size: int, rounds: int) -> list[Sample]:
     samples = []
     for number in range(rounds):
         print(f"{contestant.name}: round {number + 1} of {rounds}", flush=True)
-        samples.append(download(contestant, size=SIZE, downloads=1))
+        samples.append(download(contestant, size=size, downloads=1))
     return samples

@@ -5,21 +5,25 @@ import asyncio
 import mmap
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.servers.asgi import ServedApp, serve
 from tests.servers.process import ServerMissing
 from tests.servers.s3 import S3Server
 
-from .gateway import CLIENTS, gateway
+from .gateway import CLIENTS
 from .measure import WrongAnswer, resident_bytes
-from .proxies import tuned_nginx
+from .origins import answers_being_sent, random_store
+from .peers import Start
+from .peers.applications import application, own_gateway
+from .peers.base import Peer
+from .peers.nginx import tuned_nginx
+from .plots import Plot, Series
 from .report import Table, publish
-from .stores import PATH, answers_being_sent, random_store
 
 SIZE = 1 << 30
 RECEIVE_BUFFER = 16 * 1024
@@ -29,29 +33,46 @@ SETTLE_SECONDS = 4.0
 
 AT_ONCE = 50
 READ_SIZE = 1 << 20
+MEBIBYTE = 1 << 20
+QUICK = ["--clients", "40", "--drain", "4", "--mebibytes", "32", "--wait", "4"]
 
 PEER_CLIENTS = 300
-"""What a peer leaves to the kernel for more clients is more than a small machine's kernel has for sockets."""
+"""A peer takes from its origin until the kernel's buffers are full, megabytes for each client on either side.
+For more clients that is more than `tcp_mem` allows on a small machine: all connections on it suffer."""
+
+STEPS = (100, 200, 300, 600, 1000)
+"""Numbers of clients at which memory is looked at for the plot; a peer gets no more than `PEER_CLIENTS`."""
+
+OURS = "gateway (obstore)"
+NGINX = "nginx, 128 KiB buffers"
 
 COLUMNS = (
     "contestant",
     "clients",
     "KiB each",
+    "nginx / KiB each",
     "origin answers",
     "seconds until parked",
     "drained",
     "exact",
     "s to drain",
 )
+STEP_COLUMNS = ("contestant", "clients", "MiB")
+
+Row = tuple[str | int | float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How many clients stall, how many of them are drained to the end, and what they must get."""
+    """How many clients stall, how many of them are drained to the end, and what they must get.
+
+    `wait_seconds` is how long the origin may go on sending: a contestant may never let go of it.
+    """
 
     clients: int
     drained: int
     file: Path
+    wait_seconds: float
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -62,61 +83,112 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--mebibytes", type=int, default=SIZE >> 20, help="size of the object (default: 1024)"
     )
+    parser.add_argument("--wait", type=float, default=30, help="seconds to wait for parking (default: 30)")
     parser.add_argument("--only", help="the beginning of a contestant's name")
     options = parser.parse_args(arguments)
-    rows = []
+    # Where all are read to the end, that is what is asked, and memory has been looked at by the other run.
+    name = "stalled_drained" if options.drain >= options.clients else "stalled"
     try:
         with random_store(options.mebibytes << 20) as (store, file):
-            run = Run(options.clients, min(options.drain, options.clients), file)
-            for name, contestant in contestants(store).items():
-                if name.startswith(options.only or ""):
-                    print(name, flush=True)
-                    rows.append(_measured(name, contestant, store, run))
+            run = Run(options.clients, min(options.drain, options.clients), file, options.wait)
+            chosen = {
+                name: start for name, start in contestants().items() if name.startswith(options.only or "")
+            }
+            rows = _rows(chosen, store, run)
+            steps = {} if name == "stalled_drained" else _steps(chosen, store, run)
     except ServerMissing as missing:
         print(f"stalled: left out, {missing}")
         return
-    what = f"clients that take nothing of {options.mebibytes} MiB"
-    name = "stalled" if options.mebibytes << 20 == SIZE else "stalled_drained"
+    what = f"clients that take nothing of {options.mebibytes} MiB, one worker each: growth of resident memory"
     settings = {"clients": options.clients, "mebibytes": options.mebibytes}
-    publish(name, [Table(f"{what}, one worker each: growth of resident memory", COLUMNS, rows)], settings)
+    publish(name, [Table(what, COLUMNS, rows), *_step_tables(steps)], settings, _plots(steps))
 
 
-def contestants(store: S3Server) -> dict[str, Callable[[], AbstractContextManager[ServedApp]]]:
-    """Return who is measured in front of `store`, by name."""
-    ours = {f"gateway ({client})": _gateway_of(store, client) for client in CLIENTS}
-    naive = {**store.environment(), "UPSTREAM_URL": store.endpoint_url}
+def contestants() -> dict[str, Start]:
+    """Return who is measured, by name."""
     return {
-        **ours,
-        "nginx, 128 KiB buffers": lambda: tuned_nginx(store),
-        "naive aiobotocore": lambda: serve("bench.naive.aiobotocore_app:app", env=naive),
+        **{f"gateway ({client})": partial(own_gateway, client=client) for client in CLIENTS},
+        NGINX: tuned_nginx,
+        "naive aiobotocore": partial(application, module="bench.naive.aiobotocore_app"),
     }
 
 
-def _gateway_of(store: S3Server, client: str) -> Callable[[], AbstractContextManager[ServedApp]]:
-    # Without a bound of its own the pool of connections would let the clients in one after the other.
-    return lambda: gateway(store, client)  # type: ignore[arg-type]
+def _rows(chosen: Mapping[str, Start], store: S3Server, run: Run) -> list[Row]:
+    """Measure each; the row of each, with how many times its memory nginx takes."""
+    measured: dict[str, Row] = {}
+    for name, start in chosen.items():
+        print(name, flush=True)
+        own = run if name.startswith("gateway") else _bounded(run)
+        with start(store) as served, _mapped(run.file) as content:
+            measured[name] = (own.clients, *asyncio.run(_stall_and_drain(served, store, own, content)))
+    its = measured[NGINX][1] if NGINX in measured else None
+    return [(name, *row[:2], _ratio(its, row[1]), *row[2:]) for name, row in measured.items()]
 
 
-def _measured(
-    name: str, contestant: Callable[[], AbstractContextManager[ServedApp]], store: S3Server, run: Run
-) -> tuple[str | int | float | None, ...]:
-    if not name.startswith("gateway"):
-        run = replace(run, clients=min(run.clients, PEER_CLIENTS), drained=min(run.drained, PEER_CLIENTS))
-    with contestant() as served, _mapped(run.file) as content:
-        return (name, run.clients, *asyncio.run(_stall_and_drain(served, store, run, content)))
+def _bounded(run: Run) -> Run:
+    return replace(run, clients=min(run.clients, PEER_CLIENTS), drained=min(run.drained, PEER_CLIENTS))
 
 
-async def _stall_and_drain(
-    served: ServedApp, store: S3Server, run: Run, content: mmap.mmap
-) -> tuple[int | float | None, ...]:
+def _ratio(its: object, own: object) -> float | None:
+    """`None` where one has not grown, which says nothing of how much less it takes."""
+    return its / own if isinstance(its, float) and isinstance(own, float) and own > 0 else None
+
+
+def _steps(chosen: Mapping[str, Start], store: S3Server, run: Run) -> dict[str, list[tuple[int, float]]]:
+    """For the gateway and nginx the numbers of clients, and the MiB by which each number has made it grow."""
+    steps = {}
+    for name in (OURS, NGINX):
+        most = run.clients if name == OURS else min(run.clients, PEER_CLIENTS)
+        if name in chosen:
+            print(f"{name}, step by step", flush=True)
+            counts = [count for count in STEPS if count <= most] or [most]
+            with chosen[name](store) as served:
+                steps[name] = asyncio.run(_grown(served, store, counts))
+    return steps
+
+
+async def _grown(served: Peer, store: S3Server, counts: Sequence[int]) -> list[tuple[int, float]]:
+    before = await _warmed(served)
+    clients: list[socket.socket] = []
+    grown = []
+    for count in counts:
+        clients += await _connected(served.url, count - len(clients))
+        # A peer never lets go of its origin: there is nothing to wait for but what it still fetches.
+        await _until_parked(store, SETTLE_SECONDS)
+        await asyncio.sleep(2)
+        grown.append((count, (resident_bytes(served.pid or 0) - before) / MEBIBYTE))
+    for client in clients:
+        client.close()
+    return grown
+
+
+async def _warmed(served: Peer) -> int:
+    """Return the resident memory after one client has come and gone."""
     (warm,) = await _connected(served.url, 1)
     warm.close()
     await asyncio.sleep(1)
-    before = resident_bytes(served.pid)
+    return resident_bytes(served.pid or 0)
+
+
+def _step_tables(steps: Mapping[str, Sequence[tuple[int, float]]]) -> list[Table]:
+    rows = [(name, count, grown) for name, points in steps.items() for count, grown in points]
+    return [Table("the same by the number of clients", STEP_COLUMNS, rows)] if rows else []
+
+
+def _plots(steps: Mapping[str, Sequence[tuple[int, float]]]) -> list[Plot]:
+    series = [Series(name, points) for name, points in steps.items()]
+    title = "Memory for clients that take nothing"
+    return [Plot("stalled", title, "stalled clients", "MiB grown", series)] if series else []
+
+
+async def _stall_and_drain(
+    served: Peer, store: S3Server, run: Run, content: mmap.mmap
+) -> tuple[int | float | None, ...]:
+    before = await _warmed(served)
     clients = await _connected(served.url, run.clients)
-    until_parked = await _until_parked(store)
+    until_parked = await _until_parked(store, run.wait_seconds)
     await asyncio.sleep(2)
-    growth = (resident_bytes(served.pid) - before) / run.clients / 1024
+    growth = (resident_bytes(served.pid or 0) - before) / run.clients / 1024
     busy = answers_being_sent(store)
     began = time.perf_counter()
     exact = 0
@@ -131,11 +203,11 @@ async def _stall_and_drain(
     return growth, busy, until_parked, run.drained, exact, seconds
 
 
-async def _until_parked(store: S3Server) -> float | None:
-    """Wait until the origin sends nothing, half a minute at most; the seconds, `None` if it never was."""
+async def _until_parked(store: S3Server, most_seconds: float) -> float | None:
+    """Wait until the origin sends nothing, for so long at most; the seconds, `None` if it never was."""
     began = time.perf_counter()
     while (seconds := time.perf_counter() - began) < SETTLE_SECONDS or answers_being_sent(store):
-        if seconds > 30:
+        if seconds > most_seconds:
             return None
         await asyncio.sleep(0.25)
     return seconds
@@ -157,7 +229,7 @@ async def _asked(url: str) -> socket.socket:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(client, (parts.hostname, parts.port))
-    request = f"GET {PATH} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+    request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
     await loop.sock_sendall(client, request.encode())
     await loop.sock_recv(client, 1)
     return client

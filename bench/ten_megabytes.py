@@ -1,4 +1,4 @@
-"""A 10 MB image: the gateway, the naive applications, and curl straight at the store."""
+"""A 10 MB image: the gateway, the naive applications, other peers, and curl straight at the store."""
 
 import argparse
 import hashlib
@@ -10,10 +10,13 @@ from tests.servers.asgi import ServerName, serve
 from tests.servers.process import ServerMissing
 from tests.servers.s3 import S3Server
 
+from . import peers
 from .gateway import CLIENTS, Client, gateway
 from .measure import Comparison, Contestant, check, compare
+from .origins import PATH, STORES, direct_url
 from .report import Table, publish
-from .stores import PATH, STORES, direct_url
+
+QUICK = ["--rounds", "1", "--store", "nginx"]
 
 SIZE = 10_000_000
 DOWNLOADS = 5
@@ -27,7 +30,17 @@ NAIVE: tuple[tuple[str, ServerName, str], ...] = (
 """The naive applications: the client library, the server, and what to say of it. uvicorn has its faster
 extras (uvloop, httptools), as the gateway has; "plain" is what `pip install uvicorn` gives."""
 
-COLUMNS = ("contestant", "store", "seconds", "CPU seconds", "seconds / gateway", "CPU / gateway")
+COLUMNS = (
+    "contestant",
+    "store",
+    "seconds",
+    "fastest",
+    "slowest",
+    "CPU seconds",
+    "peak MiB",
+    "seconds / gateway",
+    "CPU / gateway",
+)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -39,7 +52,13 @@ def main(arguments: Sequence[str]) -> None:
     title = (
         f"{DOWNLOADS} downloads of {SIZE // 1_000_000} MB: median seconds, mean CPU; rounds: {options.rounds}"
     )
-    settings = {"rounds": options.rounds, "client": options.client, "size": SIZE, "downloads": DOWNLOADS}
+    settings = {
+        "rounds": options.rounds,
+        "client": options.client,
+        "size": SIZE,
+        "downloads": DOWNLOADS,
+        **peers.versions(),
+    }
     publish("ten_megabytes", [Table(title, COLUMNS, rows)], settings)
 
 
@@ -86,6 +105,7 @@ def _contestants(stack: ExitStack, store: S3Server, client: Client) -> list[Cont
     return [
         Contestant(f"gateway ({client})", own.url + PATH, own.pid),
         *(Contestant(name, served.url + PATH, served.pid) for name, served in naive),
+        *peers.contestants(stack, store, {**peers.FASTAPI, **peers.PROXIES}),
         Contestant("store itself", direct_url(store)),
     ]
 
@@ -95,7 +115,10 @@ def _row(store: str, result: Comparison) -> tuple[str | float | None, ...]:
         result.name,
         store,
         result.wall_seconds,
+        result.shortest,
+        result.longest,
         result.cpu_seconds,
+        None if result.peak_bytes is None else result.peak_bytes / (1 << 20),
         result.wall_ratio,
         result.cpu_ratio,
     )

@@ -6,13 +6,23 @@ from collections.abc import Sequence
 from tests.servers.asgi import serve
 from tests.servers.process import ServerMissing
 
-from .measure import Contestant, compare
+from .measure import Comparison, Contestant, compare
+from .origins import KEY, sparse_store
 from .report import Table, publish
-from .stores import KEY, sparse_store
 from .transfers_app import CLIENTS, transfers_app
 
+QUICK = ["--rounds", "1", "--client", "obstore"]
+
 SIZE = 1 << 30
-COLUMNS = ("client, how", "seconds", "CPU seconds", "seconds / plain", "CPU / plain")
+COLUMNS = (
+    "client, how",
+    "seconds",
+    "fastest",
+    "slowest",
+    "CPU seconds",
+    "seconds / plain",
+    "CPU / plain",
+)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -46,4 +56,9 @@ def _measured(store: str, client: str, rounds: int) -> list[tuple[str | float | 
             rounds=rounds,
             progress=lambda step: print(f"{client}: {step}", flush=True),
         )
-    return [(r.name, r.wall_seconds, r.cpu_seconds, r.wall_ratio, r.cpu_ratio) for r in results]
+    return [_row(result) for result in results]
+
+
+def _row(result: Comparison) -> tuple[str | float | None, ...]:
+    spread = (result.wall_seconds, result.shortest, result.longest)
+    return (result.name, *spread, result.cpu_seconds, result.wall_ratio, result.cpu_ratio)

@@ -38,6 +38,7 @@ http {{
         listen 127.0.0.1:{port};
         {tls}
         root "{folder}";
+        autoindex {listing};
         location = {status} {{ stub_status; }}
     }}
 }}
@@ -64,8 +65,10 @@ class NginxServer:
 
 
 @contextmanager
-def nginx(folder: Path, *, tls: bool = False) -> Iterator[NginxServer]:
+def nginx(folder: Path, *, tls: bool = False, listing: bool = False) -> Iterator[NginxServer]:
     """Serve `folder` over plain HTTP, and with `tls` over HTTPS at a second port too.
+
+    With `listing` it answers the address of a folder with a page of links to what is in it.
 
     Raises `ServerMissing` where nginx is not installed.
     """
@@ -81,6 +84,7 @@ def nginx(folder: Path, *, tls: bool = False) -> Iterator[NginxServer]:
                 own=own,
                 port=port,
                 folder=folder.resolve(),
+                listing="on" if listing else "off",
                 status=STATUS_PATH,
                 tls=_TLS.format(port=tls_port, own=own) if tls else "",
             )

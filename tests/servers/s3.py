@@ -30,7 +30,7 @@ _SEAWEEDFS_PARTS = ("master", "volume", "filer", "s3")
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
-    """A running S3 server and what a client needs to reach it."""
+    """A running S3 server and what a client needs to reach it; over TLS, the authority to trust."""
 
     name: str
     endpoint_url: str
@@ -39,6 +39,7 @@ class S3Server:
     region: str
     verifies_signatures: bool
     pid: int
+    ca_file: Path | None = None
 
     def client(self, *, secret_key: str | None = None) -> Any:
         """Return a boto3 client: path style, checksums only when required; `secret_key` replaces ours."""
@@ -51,6 +52,7 @@ class S3Server:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key if secret_key is None else secret_key,
             region_name=self.region,
+            verify=None if self.ca_file is None else str(self.ca_file),
             config=Config(
                 s3={"addressing_style": "path"},
                 request_checksum_calculation="when_required",
@@ -69,6 +71,7 @@ class S3Server:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **({} if self.ca_file is None else {"AWS_CA_BUNDLE": str(self.ca_file)}),
         }
 
 
