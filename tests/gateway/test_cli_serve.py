@@ -15,6 +15,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from sluicegate.gateway.server import THREADS, bound_threads
 from tests.servers.process import answers, executable, free_port, running
 
 from .config_texts import ROUTE, s3
@@ -218,3 +219,18 @@ def test_large_head_is_served(config: Path) -> None:
         for _ in range(3):
             fields = {"Cookie": "c" * 20_000, "Range": "bytes=0-9"}
             assert client.get(f"{server.url}/a.bin", headers=fields).content == CONTENT[:10]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "threads"),
+    [pytest.param(None, "1", id="one"), pytest.param("3", "3", id="as-the-operator-says")],
+)
+def test_obstore_gets_one_thread_unless_the_operator_says_otherwise(
+    chosen: str | None, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(THREADS, raising=False)
+    if chosen is not None:
+        monkeypatch.setenv(THREADS, chosen)
+    bound_threads()
+    assert os.environ[THREADS] == threads
+    monkeypatch.delenv(THREADS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sluicegate.flow.closing import close
 from sluicegate.flow.part import Part, Transfer
 from sluicegate.http.ranges import Span
 from sluicegate.sources.base import Body, Chunk
@@ -33,5 +32,5 @@ class SmallBody:
     async def aclose(self) -> None:
         """Give back the connection."""
         if self._part is not None:
-            await close(self._part)
+            await self._part.aclose()
             self._part = None

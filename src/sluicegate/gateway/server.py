@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import signal
 import socket
 import time
@@ -37,6 +38,9 @@ by one system call."""
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request before its body: browsers send a tenth of it, and nobody may fill the memory with it."""
+
+THREADS: Final = "TOKIO_WORKER_THREADS"
+"""What obstore's runtime reads when it is first used: how many threads it has for its connections."""
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -142,9 +146,18 @@ def _work(config: Config, bound: socket.socket) -> bool:
     return _serve_here(Gateway(config), config, bound, heeded=(signal.SIGTERM,))
 
 
+def bound_threads() -> None:
+    """Let obstore's runtime have one thread in this process, unless the operator has chosen.
+
+    One event loop can seldom use more, and every chunk would be handed on between them.
+    """
+    os.environ.setdefault(THREADS, "1")
+
+
 def _serve_here(
     gateway: Gateway, config: Config, bound: socket.socket, heeded: tuple[int, ...] = _SIGNALS
 ) -> bool:
+    bound_threads()
     server = DrainingServer(gateway, settings(gateway, config.gateway.drain_timeout), heeded)
     try:
         server.run([bound])
