@@ -18,6 +18,7 @@ NAMES = (
     "slow_origin",
     "latency",
     "workers",
+    "servers",
     "stalled",
     "start",
     "memory",
