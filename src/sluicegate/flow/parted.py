@@ -21,6 +21,7 @@ from sluicegate.flow.pinned import PinnedObject
 from sluicegate.flow.small import SmallBody
 from sluicegate.http.ranges import Span
 from sluicegate.sources.base import SMALL, Found, OpenOutcome, OpenRequest, Source
+from sluicegate.sources.local_file import FileBody
 
 ATTEMPTS: Final = 3
 """How often a request is made in all that fails before its answer."""
@@ -68,7 +69,8 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
         outcome = await self._ask(key, request)
         if not isinstance(outcome, Found) or request.head:
             return outcome
-        span = _span_in_parts(outcome)
+        # Of a file there is nothing to ask for again, and nothing that a second connection could bring.
+        span = None if isinstance(outcome.body, FileBody) else _span_in_parts(outcome)
         if span is None:
             request.tally.parts += 1
             return outcome

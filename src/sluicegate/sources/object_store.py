@@ -100,6 +100,7 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
     def __init__(self, url: str, options: StoreOptions = DEFAULT_OPTIONS) -> None:
         self.location = parse_location(url)
         self._options = options
+        self._is_at_hand = self.location.scheme == "memory"
         self._client: Client | None = None
         self._derived: OrderedDict[str, Client] = OrderedDict()
 
@@ -141,7 +142,7 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         client, path = await self._place(check_key(self.location.key(check_key(key))))
         what = f"{self.location} {key!r}"
         try:
-            result = await obstore.get_async(client, path, options=_get_options(request))
+            result = await self._asked(client, path, _get_options(request))
         except exceptions.NotModifiedError:
             # obstore keeps nothing of a 304 but that it was one, and the client's 304 must say more.
             return NotModified(await self._metadata(client, path, key))
@@ -157,11 +158,17 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
                 # The store ignored the range, as it may, but obstore keeps nothing of such an answer.
                 return await self.open(key, replace(request, range=None))
             return _unsatisfiable(exc, what)
-        return _found(result, request, key, what)
+        return _found(result, request, key, what, at_hand=self._is_at_hand)
+
+    async def _asked(self, client: Client, path: str, options: GetOptions) -> GetResult:
+        if self._is_at_hand:
+            # Nobody has to be waited for, and a message between threads would cost a hundred times as much.
+            return obstore.get(client, path, options=options)
+        return await obstore.get_async(client, path, options=options)
 
     async def _metadata(self, client: Client, path: str, key: str) -> Metadata:
         try:
-            result = await obstore.get_async(client, path, options={"head": True})
+            result = await self._asked(client, path, {"head": True})
         except OBSTORE_ERRORS as exc:
             _unsatisfiable(exc, f"{self.location} {key!r}")
             raise BadAnswer(f"{self.location} {key!r}: 416 to a HEAD") from exc
@@ -192,9 +199,10 @@ class SmallStreamBody:
     object costs.
     """
 
-    def __init__(self, result: GetResult, what: str) -> None:
+    def __init__(self, result: GetResult, what: str, *, at_hand: bool) -> None:
         self._result: GetResult | None = result
         self._what = what
+        self._is_at_hand = at_hand
 
     @property
     def is_closed(self) -> bool:
@@ -207,7 +215,7 @@ class SmallStreamBody:
             return b""
         try:
             # Not `bytes`, but a buffer of obstore's.
-            return memoryview(await self._result.bytes_async())
+            return memoryview(self._result.bytes() if self._is_at_hand else await self._result.bytes_async())
         except OBSTORE_ERRORS as exc:
             raise _broken(exc, self._what) from exc
         finally:
@@ -257,7 +265,9 @@ def _fetch(stream: BytesStream) -> asyncio.Future[bytes]:
     return cast("asyncio.Future[bytes]", stream.__anext__())
 
 
-def _found(result: GetResult, request: OpenRequest, key: str, what: str) -> Found | Unsatisfiable:
+def _found(
+    result: GetResult, request: OpenRequest, key: str, what: str, *, at_hand: bool
+) -> Found | Unsatisfiable:
     metadata = describe_result(result, key)
     start, stop = result.range
     if request.head or metadata.size == 0:
@@ -266,8 +276,9 @@ def _found(result: GetResult, request: OpenRequest, key: str, what: str) -> Foun
     if start == stop:
         return Unsatisfiable(metadata.size)
     span = None if request.range is None else Span(start, stop)
-    is_small = stop - start <= SMALL
-    return Found(metadata, span, (SmallStreamBody if is_small else StreamBody)(result, what))
+    if stop - start <= SMALL:
+        return Found(metadata, span, SmallStreamBody(result, what, at_hand=at_hand))
+    return Found(metadata, span, StreamBody(result, what))
 
 
 def describe_result(result: GetResult, key: str) -> Metadata:

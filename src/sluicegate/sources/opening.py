@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from sluicegate.sources.base import Source
@@ -25,6 +26,11 @@ def store_source(url: str, options: StoreOptions = DEFAULT_OPTIONS, *, client: C
         case "obstore":
             from sluicegate.sources.object_store import ObjectStore  # noqa: PLC0415
 
+            # Elsewhere a key could mean another file than it says: backslashes, drives, devices.
+            if url.startswith("file:") and os.name == "posix":
+                from sluicegate.sources.files import FileStore  # noqa: PLC0415
+
+                return FileStore(url, options)
             return ObjectStore(url, options)
         case "aiobotocore":
             try:

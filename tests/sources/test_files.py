@@ -1,0 +1,357 @@
+"""Folders as stores: which file a key is, what is said of it, and what comes of files that change."""
+
+import asyncio
+import errno
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from sluicegate.errors import (
+    BrokenBody,
+    Denied,
+    InvalidKey,
+    NotFound,
+    SourceError,
+    Unavailable,
+    VersionChanged,
+)
+from sluicegate.http.conditions import Conditions
+from sluicegate.http.exchange import NotModified, PreconditionFailed
+from sluicegate.http.ranges import Span
+from sluicegate.http.validators import ETag, ETagList
+from sluicegate.sources.base import CHUNK_SIZE, SMALL, OpenRequest
+from sluicegate.sources.files import ERRORS, FileStore
+from sluicegate.sources.local_file import SLOW_FOR_SECONDS, SLOW_SECONDS, FileBody, Opener, OpenFile, Reads
+from sluicegate.sources.object_store import ObjectStore
+from sluicegate.sources.translation import by_table
+
+from .stores import content_of, drain, found
+
+CONTENT = os.urandom(2 * CHUNK_SIZE + 1)
+KEY = "a/b c#é.jpg"
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[FileStore]:
+    folder = tmp_path / "folder"
+    (folder / "a").mkdir(parents=True)
+    (folder / KEY).write_bytes(CONTENT)
+    async with FileStore(folder.as_uri()) as source:
+        before = open_files()
+        yield source
+        assert open_files() == before, "a descriptor was left open"
+
+
+def open_files() -> set[str]:
+    """The files of the tests that this process has open."""
+    found: set[str] = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except FileNotFoundError:
+            continue
+        if "/folder/" in target:
+            found.add(f"{entry.name} {target}")
+    return found
+
+
+def folder_of(store: FileStore) -> Path:
+    return Path(store.location.bucket)
+
+
+async def opened(store: FileStore, key: str = KEY) -> FileBody:
+    body = found(await store.open(key, OpenRequest())).body
+    assert isinstance(body, FileBody)
+    return body
+
+
+async def test_metadata_are_those_that_obstore_tells(store: FileStore) -> None:
+    async with ObjectStore(str(folder_of(store).as_uri())) as other:
+        theirs = found(await other.open(KEY, OpenRequest(head=True))).metadata
+    ours = found(await store.open(KEY, OpenRequest(head=True))).metadata
+    for name in ("size", "etag", "last_modified", "content_type", "ranges", "version"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+
+
+async def test_obstore_writes_what_is_read(store: FileStore) -> None:
+    await store.client.put_async("new/object%20.bin", b"written")
+    assert await content_of(await store.open("new/object%20.bin", OpenRequest())) == b"written"
+
+
+async def test_file_that_is_replaced_by_its_name_is_served_as_it_was(store: FileStore) -> None:
+    body = await opened(store)
+    begun = bytes(await body.read())
+    other = folder_of(store) / "other"
+    other.write_bytes(b"another one")
+    other.replace(folder_of(store) / KEY)
+    assert begun + await drain(body) == CONTENT
+    await body.aclose()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda file: file.truncate(CHUNK_SIZE), id="truncated"),
+        pytest.param(lambda file: file.truncate(0), id="emptied"),
+        pytest.param(lambda file: file.write(b"other"), id="written-over"),
+        pytest.param(lambda file: (file.seek(0, os.SEEK_END), file.write(b"more")), id="longer"),
+    ],
+)
+async def test_file_that_is_changed_in_place_breaks_the_body(
+    store: FileStore, change: Callable[[object], object]
+) -> None:
+    body = await opened(store)
+    await body.read()
+    path = folder_of(store) / KEY
+    then = path.stat().st_mtime_ns
+    with path.open("r+b") as file:
+        change(file)
+    # The clock of the file system may not have ticked since the file was made.
+    os.utime(path, ns=(then + 1, then + 1))
+    with pytest.raises(VersionChanged):
+        await drain(body)
+    await body.aclose()
+
+
+def _bind(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "missing": lambda _path: None,
+    "folder": lambda path: path.mkdir(),
+    "pipe": os.mkfifo,
+    "dangling-link": lambda path: path.symlink_to("nowhere"),
+    "circle-of-links": lambda path: path.symlink_to(path.name),
+    "socket": _bind,
+}
+
+
+@pytest.mark.parametrize("make", NO_FILES.values(), ids=NO_FILES.keys())
+@pytest.mark.parametrize("head", [False, True], ids=["get", "head"])
+async def test_what_is_no_file_is_not_found(
+    store: FileStore, make: Callable[[Path], object], head: bool
+) -> None:
+    # A socket's name must be short.
+    here = Path.cwd()
+    os.chdir(folder_of(store))
+    try:
+        make(Path("k"))
+    finally:
+        os.chdir(here)
+    with pytest.raises(NotFound):
+        await store.open("k", OpenRequest(head=head))
+
+
+async def test_key_below_a_file_is_not_found(store: FileStore) -> None:
+    with pytest.raises(NotFound):
+        await store.open(f"{KEY}/below", OpenRequest())
+
+
+async def test_links_are_followed(store: FileStore, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(b"linked")
+    (folder_of(store) / "link").symlink_to(tmp_path / "outside")
+    assert await content_of(await store.open("link", OpenRequest())) == b"linked"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "a//b",
+        "/a",
+        "a/",
+        "../folder/k",
+        "a/../k",
+        "a/./k",
+        "upload#12",
+        "a\nb",
+        "a\x7f",
+        "a\0b",
+        "n" * 300,
+    ],
+)
+async def test_key_that_no_file_has_is_invalid(store: FileStore, key: str) -> None:
+    with pytest.raises(InvalidKey):
+        await store.open(key, OpenRequest())
+
+
+@pytest.mark.parametrize(
+    ("exc", "error"),
+    [
+        (FileNotFoundError(errno.ENOENT, ""), NotFound),
+        (NotADirectoryError(errno.ENOTDIR, ""), NotFound),
+        (IsADirectoryError(errno.EISDIR, ""), NotFound),
+        (PermissionError(errno.EACCES, ""), Denied),
+        (OSError(errno.EMFILE, ""), Unavailable),
+        (OSError(errno.EIO, ""), Unavailable),
+        (TimeoutError(errno.ETIMEDOUT, ""), Unavailable),
+    ],
+)
+def test_failure_of_the_system_is_one_of_ours(exc: OSError, error: type[SourceError]) -> None:
+    assert type(by_table(ERRORS, exc, "what")) is error
+
+
+async def test_conditions_are_decided_without_a_body(store: FileStore) -> None:
+    etag = found(await store.open(KEY, OpenRequest(head=True))).metadata.etag
+    assert etag is not None
+    current = await store.open(KEY, OpenRequest(conditions=Conditions(if_none_match=ETagList((etag,)))))
+    other = Conditions(if_match=ETagList((ETag("other"),)))
+    assert isinstance(current, NotModified)
+    assert current.metadata.etag == etag
+    assert await store.open(KEY, OpenRequest(conditions=other)) == PreconditionFailed()
+
+
+# Where reads would wait: on file systems that cannot tell, everything is read in threads.
+
+
+class Blocking(Reads):
+    """Nothing is in memory, and the disk waits until `go`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[int] = []
+        self.began, self.go = threading.Event(), threading.Event()
+        self.failure: OSError | None = None
+
+    def now(self, descriptor: int, size: int, position: int) -> bytes | None:
+        return None
+
+    def wait(self, descriptor: int, size: int, position: int) -> bytes:
+        self.threads.append(threading.get_ident())
+        self.began.set()
+        self.go.wait(10)
+        if self.failure is not None:
+            raise self.failure
+        return super().wait(descriptor, size, position)
+
+
+def blocking_body(store: FileStore, reads: Reads, span: Span | None = None) -> FileBody:
+    file = OpenFile.of(str(folder_of(store) / KEY))
+    return FileBody(file, span or Span(0, len(CONTENT)), reads, "what")
+
+
+async def test_what_is_not_in_memory_is_read_in_threads(store: FileStore) -> None:
+    reads = Blocking()
+    reads.go.set()
+    body = blocking_body(store, reads)
+    assert await drain(body) == CONTENT
+    assert threading.get_ident() not in reads.threads
+    await body.aclose()
+
+
+async def test_cancelled_read_keeps_its_descriptor_until_the_thread_is_done(
+    store: FileStore,
+) -> None:
+    reads = Blocking()
+    body = blocking_body(store, reads)
+    reading = asyncio.create_task(body.read())  # type: ignore[arg-type]
+    await asyncio.to_thread(reads.began.wait)
+    reading.cancel()
+    await asyncio.wait((reading,))
+    closing = asyncio.create_task(body.aclose())
+    await asyncio.sleep(0)
+    assert (closing.done(), body.is_closed) == (False, False)
+    reads.go.set()
+    await closing
+    assert body.is_closed
+
+
+async def test_read_that_fails_in_a_thread_breaks_the_body(store: FileStore) -> None:
+    reads = Blocking()
+    reads.failure = OSError(errno.EIO, "disk")
+    reads.go.set()
+    body = blocking_body(store, reads)
+    with pytest.raises(BrokenBody):
+        await body.read()
+    await body.aclose()
+
+
+async def test_small_file_is_one_chunk_and_large_ones_begin_small(store: FileStore) -> None:
+    small, large = blocking_body(store, Reads(), Span(5, 5 + SMALL)), blocking_body(store, Reads())
+    assert bytes(await small.read()) == CONTENT[5 : 5 + SMALL]
+    assert len(await large.read()) < SMALL
+    for body in (small, large):
+        await body.aclose()
+
+
+def test_file_system_that_cannot_tell_is_not_asked_again(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not (memory.is_dir() and os.access(memory, os.W_OK)):
+        pytest.skip("there is no file system in memory")
+    path = memory / f"sluicegate-{os.getpid()}"
+    path.write_bytes(b"content")
+    try:
+        file = OpenFile.of(str(path))
+        reads = Reads()
+        first = reads.now(file.descriptor, 7, 0)
+        # Newer kernels can tell there too.
+        assert first in (None, b"content")
+        assert reads.wait(file.descriptor, 7, 0) == b"content"
+        assert reads.now(file.descriptor, 7, 0) == first
+        file.close()
+    finally:
+        path.unlink()
+
+
+class SlowDisk:
+    """Opens files at a speed that the test chooses, on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.time, self.takes = 0.0, 0.0
+        self.threads: list[bool] = []
+
+    def open(self, path: str) -> OpenFile:
+        self.threads.append(threading.current_thread() is not threading.main_thread())
+        self.time += self.takes
+        return OpenFile.of(path)
+
+
+async def test_files_are_opened_in_threads_while_their_disk_is_slow(store: FileStore) -> None:
+    disk = SlowDisk()
+    opener = Opener(disk.open, lambda: disk.time)
+    path = str(folder_of(store) / KEY)
+
+    async def open_one() -> bool:
+        (await opener.open(path)).close()
+        return disk.threads[-1]
+
+    assert [await open_one(), await open_one()] == [False, False]
+    disk.takes = 2 * SLOW_SECONDS
+    assert await open_one() is False
+    disk.takes = 0.0
+    assert await open_one() is True
+    disk.time += SLOW_FOR_SECONDS
+    assert await open_one() is False
+
+
+async def test_open_that_was_cancelled_in_a_thread_is_closed_there(store: FileStore) -> None:
+    began, go = threading.Event(), threading.Event()
+
+    def slowly(path: str) -> OpenFile:
+        began.set()
+        go.wait(10)
+        return OpenFile.of(path)
+
+    times = iter([0.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    opener = Opener(slowly, lambda: next(times))
+    go.set()
+    (await opener.open(str(folder_of(store) / KEY))).close()
+    began.clear()
+    go.clear()
+    opening = asyncio.create_task(opener.open(str(folder_of(store) / KEY)))
+    await asyncio.to_thread(began.wait)
+    opening.cancel()
+    await asyncio.wait((opening,))
+    go.set()
+    # Its thread ends, and what it opened is closed in the event loop: the fixture looks for it.
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        if not open_files():
+            break
