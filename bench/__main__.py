@@ -15,6 +15,7 @@ NAMES = (
     "small_objects",
     "object_sizes",
     "files",
+    "slow_peers",
     "slow_origin",
     "latency",
     "workers",

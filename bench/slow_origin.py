@@ -1,4 +1,4 @@
-"""An origin that is slow on each connection: one connection against read-ahead, the gateway against peers."""
+"""An origin that is slow on each connection: one connection against read-ahead, through each client."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from sluicegate.testing import MIB, Bandwidth, FaultyOrigin, Generated, Latency
 from tests.servers.asgi import ServedApp, serve
 
-from . import peers
 from .measure import Comparison, Contestant, Sample, check, download, peak_bytes, summarize
 from .report import Table, publish
-from .slow_peers import peers_table
 from .transfers_app import CLIENTS, transfers_app
 
-QUICK = ["--rounds", "1", "--client", "obstore", "--client-mebibytes", "32", "--mebibytes", "64"]
+QUICK = ["--rounds", "1", "--client", "obstore", "--mebibytes", "32"]
 
 BYTES_PER_SECOND = 20e6
 LATENCY_SECONDS = 0.03
@@ -25,32 +23,18 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=2, help="rounds that are counted (default: 2)")
     parser.add_argument("--client", choices=[*CLIENTS, "all"], default="all")
     parser.add_argument("--part-mebibytes", type=int, default=8, help="size of a part (default: 8)")
-    parser.add_argument(
-        "--client-mebibytes", type=int, default=512, help="size of the object for the clients (default: 512)"
-    )
-    parser.add_argument(
-        "--mebibytes", type=int, default=1024, help="size of the object for the peers (default: 1024)"
-    )
-    parser.add_argument("--only", choices=["clients", "peers"], help="one of the two tables")
+    parser.add_argument("--mebibytes", type=int, default=512, help="size of the object (default: 512)")
     options = parser.parse_args(arguments)
-    tables = []
-    if options.only != "peers":
-        clients = CLIENTS if options.client == "all" else (options.client,)
-        tables.append(
-            _clients_table(clients, options.client_mebibytes, options.part_mebibytes, options.rounds)
-        )
-    if options.only != "clients":
-        tables.append(peers_table(options.mebibytes, options.rounds))
+    clients = CLIENTS if options.client == "all" else (options.client,)
+    table = _clients_table(clients, options.mebibytes, options.part_mebibytes, options.rounds)
     settings = {
-        "client_mebibytes": options.client_mebibytes,
         "mebibytes": options.mebibytes,
         "bytes_per_second": BYTES_PER_SECOND,
         "latency_seconds": LATENCY_SECONDS,
         "rounds": options.rounds,
         "part_mebibytes": options.part_mebibytes,
-        **peers.versions(),
     }
-    publish("slow_origin", tables, settings)
+    publish("slow_origin", [table], settings)
 
 
 def _clients_table(clients: Sequence[str], mebibytes: int, part_mebibytes: int, rounds: int) -> Table:

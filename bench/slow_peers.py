@@ -1,5 +1,6 @@
-"""The peers' part of `slow_origin`: everybody in front of an origin that limits each connection."""
+"""An origin that limits each connection: the gateway and everybody else in front of it."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,7 +10,9 @@ from sluicegate.testing import MIB, Bandwidth, FaultyOrigin, Generated, Latency
 from . import peers
 from .measure import Comparison, Contestant, Sample, check, download, in_turns, summarize
 from .origins import BUCKET, KEY, faulty_store
-from .report import Table
+from .report import Table, publish
+
+QUICK = ["--rounds", "1", "--mebibytes", "64"]
 
 BYTES_PER_SECOND = 40e6
 LATENCY_SECONDS = 0.03
@@ -34,7 +37,24 @@ COLUMNS = (
 )
 
 
-def peers_table(mebibytes: int, rounds: int) -> Table:
+def main(arguments: Sequence[str]) -> None:
+    """Measure as the arguments tell, print the table and write the results."""
+    parser = argparse.ArgumentParser(prog="python -m bench slow_peers", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1, help="rounds that are counted (default: 1)")
+    parser.add_argument("--mebibytes", type=int, default=1024, help="size of the object (default: 1024)")
+    options = parser.parse_args(arguments)
+    table = _peers_table(options.mebibytes, options.rounds)
+    settings = {
+        "mebibytes": options.mebibytes,
+        "bytes_per_second": BYTES_PER_SECOND,
+        "latency_seconds": LATENCY_SECONDS,
+        "rounds": options.rounds,
+        **peers.versions(),
+    }
+    publish("slow_peers", [table], settings)
+
+
+def _peers_table(mebibytes: int, rounds: int) -> Table:
     """Download an object of so many MiB through everybody, in turns."""
     content = Generated(mebibytes * MIB)
     with FaultyOrigin() as origin, ExitStack() as stack:
