@@ -18,6 +18,7 @@ from sluicegate import ObjectResponse, StreamResponse
 from sluicegate.delivery.bodies import iterable_body
 from sluicegate.delivery.closing import owned
 from sluicegate.errors import BrokenBody, TransferCut
+from sluicegate.flow.closing import close
 from sluicegate.sources.base import CHUNK_SIZE
 from sluicegate.sources.threads import WINDOW
 
@@ -411,3 +412,13 @@ async def test_body_that_never_waits_leaves_time_to_other_tasks() -> None:
     await Exchange().call(StreamResponse(chunks()))
     task.cancel()
     assert turns >= 10
+
+
+async def test_body_with_a_method_of_that_name_is_closed_all_the_same() -> None:
+    class Foreign(ScriptedBody):
+        def is_closed(self) -> bool:
+            return True
+
+    ledger = Ledger()
+    await close(Foreign(ledger))
+    assert ledger.closed == 1

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -373,3 +374,26 @@ async def test_one_response_is_one_tally_whatever_it_costs() -> None:
     record = await observe(Exchange(fields=fields), Noting((CHUNK, CHUNK), SIZE))
     assert len({id(tally) for tally in tallies}) == 1
     assert record.requests == len(tallies)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "source", "status"),
+    [
+        pytest.param(Exchange(method="HEAD", fail_after=1), scripted(CHUNK, CHUNK), 200, id="head"),
+        pytest.param(Exchange(fail_after=1), scripted(failure=NotFound("no such key")), 404, id="problem"),
+        pytest.param(Exchange(method="OPTIONS", fail_after=1), scripted(), 204, id="options"),
+    ],
+)
+async def test_head_that_was_sent_is_told_also_if_the_client_leaves_behind_it(
+    exchange: Exchange, source: ScriptedSource, status: int
+) -> None:
+    record = await observe(exchange, source)
+    assert (record.outcome, record.status, record.bytes_sent) == (Outcome.CLIENT_GONE, status, 0)
+
+
+async def test_ids_do_not_come_from_a_generator_that_applications_seed() -> None:
+    ids = set()
+    for _ in range(2):
+        random.seed(42)
+        ids.add((await observe(Exchange(), scripted(CHUNK, CHUNK))).request_id)
+    assert len(ids) == 2

@@ -13,6 +13,7 @@ from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import FromTo, Span, Suffix
 from sluicegate.http.validators import ETag, ETagList, parse_date
 from sluicegate.sources.aiobotocore import AiobotocoreSource
+from sluicegate.sources.base import CHUNK_SIZE
 from sluicegate.sources.http import POOL_SECONDS, HttpSource
 from sluicegate.sources.options import StoreOptions
 from tests.sources.raw_origin import CLOSE, Answer, Pause, answer, raw_origin, served
@@ -357,3 +358,15 @@ async def test_obstore_asks_again_for_the_metadata_of_a_304() -> None:
         assert isinstance(outcome, NotModified)
         assert (outcome.metadata.etag, outcome.metadata.cache_control) == (ETag("a"), "max-age=60")
         assert [request.method for request in origin.requests] == ["GET", "HEAD"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_answer_that_is_longer_than_its_small_span_is_not_gathered(kind: Kind) -> None:
+    reply = part("bytes 10-19/1000000", b"x" * 8_000_000, content_length="8000000")
+    async with raw_origin((reply,)) as origin, source_at(kind, origin.url) as source:
+        try:
+            body = found(await source.open("key", TEN)).body
+        except BadAnswer:
+            return
+        assert len(await body.read()) < 2 * CHUNK_SIZE
+        await body.aclose()

@@ -14,7 +14,7 @@ from typing import Final
 
 from sluicegate.delivery.watch import Send
 from sluicegate.errors import BrokenBody, ClientGone, SourceError, TransferCut
-from sluicegate.http.exchange import Head, Problem
+from sluicegate.http.exchange import Head
 from sluicegate.sources.base import Body, Chunk
 
 logger = logging.getLogger("sluicegate")
@@ -29,16 +29,9 @@ async def send_head(head: Head, send: Send) -> None:
     await _send(send, {"type": "http.response.start", "status": int(head.status), "headers": fields})
 
 
-async def send_head_alone(head: Head, send: Send) -> None:
-    """Send a whole response that has no content."""
-    await send_head(head, send)
-    await _send(send, _content(b"", more=False))
-
-
-async def send_problem(problem: Problem, send: Send, *, head_alone: bool) -> None:
-    """Send a whole response that says what is wrong; to a HEAD, without its content."""
-    await send_head(problem.head, send)
-    await _send(send, _content(b"" if head_alone else problem.content, more=False))
+async def send_end(send: Send, content: bytes = b"") -> None:
+    """Send what is left of a response whose head was sent: all of its content, or nothing."""
+    await _send(send, _content(content, more=False))
 
 
 class BegunBody:

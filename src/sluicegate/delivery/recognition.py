@@ -21,7 +21,7 @@ from sluicegate.delivery.bodies import CHARSET, AsyncIteratorBody, ContentBody, 
 from sluicegate.http.fields import Fields, number
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.validators import format_date
-from sluicegate.sources.base import Body
+from sluicegate.sources.base import CHUNK_SIZE, Body
 from sluicegate.sources.headers import describe
 
 FILE_READ_SIZE: Final = 256 * 1024
@@ -175,7 +175,7 @@ def _from_obstore(result: Any) -> Recognised:
     path = result.meta["path"]
     metadata = describe_result(result, path)
     part = stop - start != metadata.size
-    return Recognised(StreamBody(result, path), stop - start, _fields(metadata), part)
+    return Recognised(StreamBody(result, CHUNK_SIZE, path), stop - start, _fields(metadata), part)
 
 
 def _from_botocore(stream: Any) -> Recognised:

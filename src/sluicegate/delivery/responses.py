@@ -19,7 +19,7 @@ from sluicegate.delivery.bodies import AsyncIteratorBody
 from sluicegate.delivery.closing import owned
 from sluicegate.delivery.openapi import object_responses
 from sluicegate.delivery.pace import drain_limit
-from sluicegate.delivery.pump import Pump, begin, send_head, send_head_alone
+from sluicegate.delivery.pump import Pump, begin, send_end, send_head
 from sluicegate.delivery.recognition import Recognised, recognise
 from sluicegate.delivery.transfer import Offer, Wanted, serve
 from sluicegate.delivery.watch import ClientWatch
@@ -114,7 +114,8 @@ class StreamResponse(StreamingResponse):
     async def _stream(self, body: Body, scope: Scope, send: Send) -> None:
         head = Head(self.status_code, _decoded(self.raw_headers), self._length())
         if scope.get("method") == "HEAD" or self.status_code in _NO_CONTENT:
-            await send_head_alone(head, send)
+            await send_head(head, send)
+            await send_end(send)
         elif self.headers.get("content-type", "").startswith("text/event-stream"):
             await send_head(head, send)
             await Pump(head.length, body, send).run()

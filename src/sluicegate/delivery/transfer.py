@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 from sluicegate.delivery.account import Account
 from sluicegate.delivery.pace import DrainLimit
-from sluicegate.delivery.pump import Pump, begin, send_head, send_head_alone, send_problem
+from sluicegate.delivery.pump import Pump, begin, send_end, send_head
 from sluicegate.delivery.watch import ClientWatch, Receive, Send
 from sluicegate.errors import ClientGone, MethodNotAllowed, NotFound, SluicegateError, TransferCut
 from sluicegate.flow.closing import close
@@ -86,8 +85,8 @@ async def serve(wanted: Wanted, scope: Mapping[str, Any], receive: Receive, send
 
 
 def _request_id(fields: dict[str, str]) -> str:
-    """The client's own if it is harmless, else a new one: unlike all others, but no secret."""
-    return accepted_request_id(fields.get(REQUEST_ID)) or f"{random.getrandbits(64):016x}"
+    """The client's own if it is harmless, else a new one."""
+    return accepted_request_id(fields.get(REQUEST_ID)) or secrets.token_hex(8)
 
 
 async def _judged(call: _Call, receive: Receive, send: Send) -> None:
@@ -179,14 +178,17 @@ class _Call:
             self.account.sent += pump.sent
 
     async def _send_head(self, head: Head, send: Send) -> None:
-        await send_head_alone(self._identified(head), send)
+        await send_head(self._identified(head), send)
         self.account.note_head(head)
+        await send_end(send)
 
     async def _send_problem(self, problem: Problem, send: Send) -> None:
         wants_head = self.account.method == "HEAD"
-        await send_problem(problem, send, head_alone=wants_head)
+        content = b"" if wants_head else problem.content
+        await send_head(problem.head, send)
         self.account.note_head(problem.head)
-        self.account.sent += 0 if wants_head else len(problem.content)
+        await send_end(send, content)
+        self.account.sent += len(content)
 
     async def _fail(self, error: SluicegateError, send: Send) -> None:
         """Answer with what went wrong. An observer is told; without one, the log is."""

@@ -21,7 +21,7 @@ async def close(body: Body, seconds: float = CLOSE_SECONDS) -> None:
 
     A cancellation that interrupts it is raised when the body is closed. After `seconds` it is abandoned.
     """
-    if getattr(body, "is_closed", False):
+    if getattr(body, "is_closed", False) is True:
         return
     interruption = None
     # In the task that read it: a generator must leave its timeouts and context variables where it entered

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import stat_result
+from types import TracebackType
 from typing import Final
 
 from sluicegate.errors import Denied, InvalidKey, NotFound, SourceError, Unavailable
@@ -20,7 +21,7 @@ from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import Span
 from sluicegate.http.validators import ETag
 from sluicegate.sources.base import EmptyBody, Found, OpenOutcome, OpenRequest, check_key
-from sluicegate.sources.local_file import FileBody, Opener, Reads
+from sluicegate.sources.local_file import FileAccess, FileBody
 from sluicegate.sources.object_store import ObjectStore
 from sluicegate.sources.options import DEFAULT_OPTIONS, StoreOptions
 from sluicegate.sources.translation import by_table
@@ -35,6 +36,8 @@ ERRORS: Final[tuple[tuple[type[Exception], type[SourceError]], ...]] = (
 
 _NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO})
 """A circle of links, and a socket: nothing that could be read."""
+
+_NO_NAME: Final = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
 
 # What obstore cannot name: control characters, and names that end as those of its unfinished uploads do.
 _UNUSED: Final = re.compile(r"[\x00-\x1f\x7f]|#[0-9]+\Z")
@@ -51,28 +54,38 @@ class FileStore(ObjectStore):
 
     def __init__(self, url: str, options: StoreOptions = DEFAULT_OPTIONS) -> None:
         super().__init__(url, options)
-        self._opener = Opener()
-        self._reads = Reads()
+        self._access = FileAccess()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drop the client, and the threads."""
+        self._access.shut_down()
+        await super().__aexit__(exc_type, exc, traceback)
 
     async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
-        """Open the file, without waiting for anybody if it is at hand."""
+        """Open the file."""
         _ = self.client
-        path = f"{self.location.bucket}/{_checked(key)}"
+        # In bytes: a file is the one that obstore means by this key, in whatever locale the process is.
+        path = f"{self.location.bucket}/{_checked(key)}".encode()
         what = f"{self.location} {key!r}"
         try:
-            file = await self._opener.open(path)
+            file = await self._access.open(path)
         except OSError as exc:
             raise _failure(exc, what) from exc
         try:
             metadata = describe(file.status, key)
             decided = _decided(metadata, file.status.st_size, request)
         except BaseException:
-            file.close()
+            self._access.close(file)
             raise
         if isinstance(decided, _Bytes):
-            body = FileBody(file, decided.span, self._reads, what)
+            body = FileBody(file, decided.span, self._access, what)
             return Found(metadata, None if request.range is None else decided.span, body)
-        file.close()
+        self._access.close(file)
         return decided
 
 
@@ -93,8 +106,8 @@ def _checked(key: str) -> str:
 
 
 def _failure(exc: OSError, what: str) -> SourceError:
-    if exc.errno == errno.ENAMETOOLONG:
-        return InvalidKey(f"{what}: longer than a name of a file can be")
+    if exc.errno in _NO_NAME:
+        return InvalidKey(f"{what}: no file can have that name")
     return NotFound(what) if exc.errno in _NO_FILE else by_table(ERRORS, exc, what)
 
 
@@ -113,11 +126,19 @@ def _decided(metadata: Metadata, size: int, request: OpenRequest) -> _Bytes | Op
 
 def describe(status: stat_result, key: str) -> Metadata:
     """The metadata of a file."""
-    microseconds = status.st_mtime_ns // 1000
+    microseconds = max(0, status.st_mtime_ns // 1000)
     return Metadata(
         size=status.st_size,
         etag=ETag(f"{status.st_ino:x}-{microseconds:x}-{status.st_size:x}"),
-        last_modified=datetime.fromtimestamp(microseconds // 1_000_000, UTC),
+        last_modified=_moment(microseconds // 1_000_000),
         answered=datetime.now(UTC),
         content_type=media_type_of(key),
     )
+
+
+def _moment(seconds: int) -> datetime | None:
+    """When a file was changed, if it tells: images of systems say 1970, and broken disks anything."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None

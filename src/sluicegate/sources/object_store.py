@@ -192,45 +192,37 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         return derived, path
 
 
-class SmallStreamBody:
-    """The bytes of an obstore answer that is small, in one chunk.
+class MemoryBody:
+    """Bytes of an obstore answer that is in memory: nobody has to be waited for."""
 
-    Of a stream each chunk, and its end, would be a message between threads, which is most of what a small
-    object costs.
-    """
-
-    def __init__(self, result: GetResult, what: str, *, at_hand: bool) -> None:
-        self._result: GetResult | None = result
-        self._what = what
-        self._is_at_hand = at_hand
+    def __init__(self, result: GetResult) -> None:
+        # Not `bytes`, but a buffer of obstore's.
+        self._left: memoryview | None = memoryview(result.bytes())
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing is held any more."""
-        return self._result is None
+        return self._left is None
 
     async def read(self) -> Chunk:
-        """All of it, and then nothing."""
-        if self._result is None:
+        """The next chunk; empty at the end."""
+        if self._left is None:
             return b""
-        try:
-            # Not `bytes`, but a buffer of obstore's.
-            return memoryview(self._result.bytes() if self._is_at_hand else await self._result.bytes_async())
-        except OBSTORE_ERRORS as exc:
-            raise _broken(exc, self._what) from exc
-        finally:
-            self._result = None
+        chunk, left = self._left[:CHUNK_SIZE], self._left[CHUNK_SIZE:]
+        self._left = left or None
+        return chunk
 
     async def aclose(self) -> None:
-        """Let go of the answer."""
-        self._result = None
+        """Forget the rest."""
+        self._left = None
 
 
 class StreamBody:
     """Bytes of an obstore stream. The next chunk is on its way while the last one is being sent."""
 
-    def __init__(self, result: GetResult, what: str) -> None:
-        self._stream: BytesStream | None = result.stream(CHUNK_SIZE)
+    def __init__(self, result: GetResult, chunk_size: int, what: str) -> None:
+        self._stream: BytesStream | None = result.stream(chunk_size)
+        self._chunk_size = chunk_size
         self._next: asyncio.Future[bytes] | None = None
         self._what = what
 
@@ -250,7 +242,12 @@ class StreamBody:
         except OBSTORE_ERRORS as exc:
             self._stream = None
             raise _broken(exc, self._what) from exc
-        self._next = _fetch(self._stream)
+        # "All chunks except for the last chunk will be at least this size": behind a shorter one there is
+        # nothing, and a message between threads to learn that would be half of what a small object costs.
+        if len(chunk) < self._chunk_size:
+            self._stream = None
+        else:
+            self._next = _fetch(self._stream)
         return chunk
 
     async def aclose(self) -> None:
@@ -276,9 +273,11 @@ def _found(
     if start == stop:
         return Unsatisfiable(metadata.size)
     span = None if request.range is None else Span(start, stop)
-    if stop - start <= SMALL:
-        return Found(metadata, span, SmallStreamBody(result, what, at_hand=at_hand))
-    return Found(metadata, span, StreamBody(result, what))
+    if at_hand:
+        return Found(metadata, span, MemoryBody(result))
+    # One more byte than a small body has, so that it is the last chunk.
+    chunk_size = SMALL + 1 if stop - start <= SMALL else CHUNK_SIZE
+    return Found(metadata, span, StreamBody(result, chunk_size, what))
 
 
 def describe_result(result: GetResult, key: str) -> Metadata:
