@@ -35,11 +35,12 @@ Answer = Sequence[bytes | Step | Pause]
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A request as it came: method, target, and fields by lower-case name."""
+    """A request as it came: method, target, fields by lower-case name, and all of it in bytes."""
 
     method: str
     target: str
     fields: dict[str, str]
+    head: bytes
 
 
 def answer(status: str, content: bytes = b"", **fields: str | None) -> bytes:
@@ -64,6 +65,7 @@ class RawOrigin:
 
     answers: list[Answer]
     scheme: str = "http"
+    host: str = "127.0.0.1"
     port: int = 0
     requests: list[RawRequest] = field(default_factory=list)
     connections: int = 0
@@ -76,7 +78,7 @@ class RawOrigin:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     async def quiet(self) -> None:
         """Wait until no connection is open."""
@@ -128,10 +130,12 @@ class RawOrigin:
 
 
 @asynccontextmanager
-async def raw_origin(*answers: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawOrigin]:
+async def raw_origin(
+    *answers: Answer, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[RawOrigin]:
     """Run an origin whose n-th request gets the n-th of `answers`, and all after the last one the last."""
-    origin = RawOrigin(list(answers), "http" if tls is None else "https")
-    server = await asyncio.start_server(origin._serve, "127.0.0.1", 0, ssl=tls)
+    origin = RawOrigin(list(answers), "http" if tls is None else "https", host)
+    server = await asyncio.start_server(origin._serve, host, port, ssl=tls)
     origin.port = server.sockets[0].getsockname()[1]
     async with server:
         try:
@@ -156,4 +160,4 @@ def _parse(head: bytes) -> RawRequest:
     line, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     method, target, _ = line.split(" ")
     fields = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines)}
-    return RawRequest(method, target, fields)
+    return RawRequest(method, target, fields, head)

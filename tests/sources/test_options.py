@@ -96,6 +96,23 @@ def test_http_options_that_cannot_be(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"redirects": ("http://cdn.example",)}, "redirects: 'http://cdn.example' is no host"),
+        ({"redirects": ("cdn.example", "*")}, "redirects: '[*]' is no host"),
+        ({"redirects": "cdn.example"}, "redirects is a sequence"),
+        ({"allow_networks": ("10.0.0.1/8",)}, "allow_networks: '10.0.0.1/8' is no network"),
+        ({"allow_networks": ("cdn.example",)}, "allow_networks: 'cdn.example' is no network"),
+        ({"allow_networks": "10.0.0.0/8"}, "allow_networks is a sequence"),
+    ],
+    ids=str,
+)
+def test_redirects_that_cannot_be(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadOptions, match=told):
+        HttpOptions(**options)
+
+
+@pytest.mark.parametrize(
     "base_url",
     [
         "",

@@ -189,7 +189,9 @@ class ProfileCredentials:
         except boto.ProfileNotFound as exc:
             raise BadOptions(f"profile {profile!r} is not in the shared AWS configuration files") from exc
         except boto.BotoCoreError as exc:
-            raise BadOptions(f"credentials of the shared AWS configuration files: {exc}") from exc
+            # Its text may hold what a credential_process has printed.
+            what = type(exc).__name__
+            raise BadOptions(f"credentials of the shared AWS configuration files: {what}") from exc
         if credentials is None and profile is not None:
             raise BadOptions(f"profile {profile!r} has no credentials in the shared AWS configuration files")
         return None if credentials is None else cls(credentials)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote, unquote
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -22,28 +22,31 @@ from sluicegate.errors import (
     SourceError,
     Unavailable,
 )
+from sluicegate.http.addresses import parse_network
 from sluicegate.http.conditions import Conditions
 from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfiable
 from sluicegate.http.fields import Fields, check_fields, end_to_end
 from sluicegate.http.ranges import format_range, parse_content_range
 from sluicegate.http.validators import format_date
-from sluicegate.sources.base import Chunk, EmptyBody, Found, OpenOutcome, OpenRequest, check_key
+from sluicegate.sources.base import Chunk, EmptyBody, Found, OpenOutcome, OpenRequest
 from sluicegate.sources.certificates import tls_context
+from sluicegate.sources.connecting import GuardedResolver
 from sluicegate.sources.headers import describe, error_for_status, span_of
 from sluicegate.sources.options import DEFAULT_HTTP_OPTIONS, BadOptions, HttpOptions
+from sluicegate.sources.redirects import Origin, Policy, harmless, parse_host_pattern
 from sluicegate.sources.translation import as_break, by_table
+from sluicegate.sources.urls import check_base, check_encoded, encode_key, located, origin_of, shown
 
 READ_BUFFER: Final = 256 * 1024
 """Bytes that aiohttp gathers before it stops reading from the socket (twice this at most)."""
 
 MAX_REDIRECTS: Final = 5
 
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+"""RFC 9110 section 15.4: all of them repeat a GET or a HEAD as it is."""
+
 POOL_SECONDS: Final = 10.0
 """How long a request waits for one of `max_connections` to be free."""
-
-# What a path segment may hold besides letters and digits (RFC 3986 section 3.3): the rest is encoded.
-_SEGMENT_SAFE = "-._~!$&'()*+,;=:@"
-_ENCODED = re.compile(r"[!\x22\x24-\x7e]*")
 
 ERRORS: Final[tuple[tuple[type[BaseException], type[SourceError]], ...]] = (
     # The first row that fits wins, so subclasses stand above their bases.
@@ -65,25 +68,38 @@ AIOHTTP_ERRORS: Final = (aiohttp.ClientError, OSError)
 class HttpSource(AbstractAsyncContextManager["HttpSource"]):
     """A source on the HTTP API at `base_url`; a key is a path below it.
 
-    A key is text, and encoded here: `a b/%` becomes `/a%20b/%25`. Redirects are followed within the same
-    scheme, host and port only. What the API says of type, validators, length and ranges is passed on; its
-    other header fields are not.
+    A key is text, and encoded here: `a b/%` becomes `/a%20b/%25`. What the API says of type, validators,
+    length and ranges is passed on; its other header fields are not.
+
+    Redirects are followed within the same scheme, host and port, and to `options.redirects`, never from
+    https to http. Each request begins at the base address again. Once a request has left it, neither the
+    configured fields nor a client's own go with it, not even where it is sent back.
+
+    `resolver` looks up hosts instead of the system, and is closed by whoever made it.
     """
 
-    def __init__(self, base_url: str, options: HttpOptions = DEFAULT_HTTP_OPTIONS) -> None:
-        self.base_url = _checked_base(base_url)
+    def __init__(
+        self,
+        base_url: str,
+        options: HttpOptions = DEFAULT_HTTP_OPTIONS,
+        *,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self.base_url = check_base(base_url)
         self._options = options
         self._headers = check_fields(options.headers)
+        self._policy = _policy(origin_of(URL(self.base_url)), options)
+        self._resolver = resolver
+        self._names: GuardedResolver | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         """Make the client session. Nothing is sent yet."""
         options = self._options
+        tls = await asyncio.to_thread(tls_context, options.tls_verify)
+        self._names = GuardedResolver(self._policy, self._resolver)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=options.max_connections,
-                ssl=await asyncio.to_thread(tls_context, options.tls_verify),
-            ),
+            connector=aiohttp.TCPConnector(limit=options.max_connections, ssl=tls, resolver=self._names),
             timeout=aiohttp.ClientTimeout(
                 total=None,
                 connect=options.connect_timeout + POOL_SECONDS,
@@ -95,6 +111,8 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
             read_bufsize=READ_BUFFER,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent",),
+            # A proxy would connect to addresses that it looks up itself, and `.netrc` holds credentials.
+            trust_env=False,
         )
         return self
 
@@ -105,13 +123,17 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
         traceback: TracebackType | None,
     ) -> None:
         """Close the session and its connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        session, names, self._session, self._names = self._session, self._names, None, None
+        try:
+            if session is not None:
+                await session.close()
+        finally:
+            if names is not None:
+                await names.close()
 
     async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
         """Ask the API for the path `key`."""
-        path = _check_encoded(key) if self._options.encoded_keys else _encode(check_key(key))
+        path = check_encoded(key) if self._options.encoded_keys else encode_key(key)
         url = URL(f"{self.base_url}/{path}", encoded=True)
         response = await self._send(url, request)
         try:
@@ -121,23 +143,40 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
             raise
 
     async def _send(self, url: URL, request: OpenRequest) -> aiohttp.ClientResponse:
+        headers = dict((*_request_fields(request), *self._headers))
+        method = "HEAD" if request.head else "GET"
+        origin = self._policy.own
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._ask(method, url, headers)
+            if response.status not in REDIRECTS:
+                return response
+            response.release()
+            url, origin = self._redirected(response, url, origin)
+            if origin != self._policy.own:
+                headers = dict(_request_fields(replace(request, fields=harmless(request.fields))))
+        raise BadAnswer(f"{shown(url)}: more than {MAX_REDIRECTS} redirects")
+
+    async def _ask(self, method: str, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError(
                 f"the source {self.base_url} is not open: enter it in the application's lifespan"
             )
-        headers = dict((*_request_fields(request), *self._headers))
-        method = "HEAD" if request.head else "GET"
-        origin = url.origin()
-        for _ in range(MAX_REDIRECTS + 1):
-            try:
-                response = await self._session.request(method, url, headers=headers, allow_redirects=False)
-            except (aiohttp.ClientError, OSError, ValueError) as exc:
-                raise translate(exc, _shown(url)) from exc
-            if response.status not in (301, 302, 303, 307, 308):
-                return response
-            response.release()
-            url = _redirected(response, url, origin)
-        raise BadAnswer(f"{_shown(url)}: more than {MAX_REDIRECTS} redirects")
+        try:
+            return await self._session.request(method, url, headers=headers, allow_redirects=False)
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise translate(exc, shown(url)) from exc
+
+    def _redirected(self, response: aiohttp.ClientResponse, url: URL, here: Origin) -> tuple[URL, Origin]:
+        """Where a redirect leads, if the policy allows it; anything else is not for the API to decide."""
+        try:
+            target = located(url, response.headers.get("Location", ""))
+            there = origin_of(target)
+        except ValueError as exc:
+            raise BadAnswer(f"{shown(url)}: redirect to what is no address") from exc
+        refusal = self._policy.refusal(here, there)
+        if refusal is not None:
+            raise BadAnswer(f"{shown(url)}: {refusal}")
+        return target, there
 
 
 class AiohttpBody:
@@ -184,7 +223,7 @@ def translate(exc: BaseException, what: str) -> SourceError:
 
 
 def _outcome(response: aiohttp.ClientResponse, request: OpenRequest) -> OpenOutcome:
-    fields, what = response_fields(response), _shown(response.url)
+    fields, what = response_fields(response), shown(response.url)
     match response.status:
         case 200 | 203 | 206:
             metadata, span = span_of(*describe(fields, ranges=False), fields, response.status, what)
@@ -231,48 +270,13 @@ def _date(moment: datetime | None) -> str | None:
     return None if moment is None else format_date(moment)
 
 
-def _redirected(response: aiohttp.ClientResponse, url: URL, origin: URL) -> URL:
-    """Where a redirect leads, if that is the same origin; anything else is not for the API to decide."""
-    location = response.headers.get("Location", "")
-    try:
-        target = url.join(URL(location))
-        leads_to = target.origin()
-    except ValueError as exc:
-        raise BadAnswer(f"{_shown(url)}: redirect to what is no address") from exc
-    if leads_to != origin:
-        raise BadAnswer(f"{_shown(url)}: redirect to another origin, {leads_to}")
-    return target
-
-
-def _checked_base(base_url: str) -> str:
-    """`base_url` as it goes out, without a slash at its end."""
-    try:
-        url = URL(base_url)
-    except ValueError as exc:
-        raise BadOptions(f"the base address is none: {exc}") from exc
-    if url.scheme not in ("http", "https") or not url.host:
-        raise BadOptions(f"{base_url!r} must be an http:// or https:// address")
-    if url.user is not None or url.password is not None:
-        raise BadOptions(f"{_shown(url)}: a user and a password belong in an authorization header field")
-    if url.query_string or url.fragment:
-        raise BadOptions(f"{_shown(url)} must have no query and no fragment")
-    return str(url).rstrip("/")
-
-
-def _shown(url: URL) -> str:
-    """An address for messages: without what may be secret, a user's password or the query."""
-    return str(url.with_user(None).with_query(None))
-
-
-def _encode(key: str) -> str:
-    return "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in key.split("/"))
-
-
-def _check_encoded(key: str) -> str:
-    """A key that is encoded already, if it is one: a path, which may be empty, and perhaps a query."""
-    path = key.partition("?")[0]
-    if path:
-        check_key(unquote(path))
-    if not _ENCODED.fullmatch(key):
-        raise InvalidKey(f"key {key!r} is not percent-encoded")
-    return key
+def _policy(own: Origin, options: HttpOptions) -> Policy:
+    policy = Policy(
+        own=own,
+        hosts=tuple(map(parse_host_pattern, options.redirects)),
+        networks=tuple(map(parse_network, options.allow_networks)),
+        public_only=options.public_only,
+    )
+    if options.public_only and (refusal := policy.literal_refusal(own)) is not None:
+        raise BadOptions(f"public_only is set: {refusal}")
+    return policy

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from sluicegate.errors import SluicegateError
+from sluicegate.http.addresses import parse_network
+from sluicegate.sources.redirects import parse_host_pattern
 
 Scheme = Literal["s3", "gs", "az", "file", "memory"]
 SCHEMES: Final[tuple[Scheme, ...]] = ("s3", "gs", "az", "file", "memory")
@@ -121,6 +123,12 @@ class HttpOptions:
     file of CA certificates (PEM). With `encoded_keys` a key is what follows the base address on the wire,
     percent-encoded and with its query, if any; without, it is text, and encoded by the source.
     `attempts` is how often a request that failed before its answer is made in all.
+
+    `redirects` are the hosts that the API may send us to besides itself: `cdn.example.com`, or
+    `*.example.com` for every name below it, with `:port` behind it unless it is the default one. They see
+    neither `headers` nor a client's own fields, and must have public addresses, or addresses in
+    `allow_networks` (`10.0.0.0/8`). The base address may have any, unless `public_only`. `tls_verify`
+    holds for all of them.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -130,9 +138,24 @@ class HttpOptions:
     attempts: int = 3
     max_connections: int = 256
     encoded_keys: bool = False
+    redirects: tuple[str, ...] = ()
+    allow_networks: tuple[str, ...] = ()
+    public_only: bool = False
 
     def __post_init__(self) -> None:
         _check_limits(self)
+        _check_each("redirects", self.redirects, parse_host_pattern)
+        _check_each("allow_networks", self.allow_networks, parse_network)
+
+
+def _check_each(name: str, texts: tuple[str, ...], parse: Callable[[str], object]) -> None:
+    if isinstance(texts, str):
+        raise BadOptions(f"{name} is a sequence of texts, got the text {texts!r}")
+    for text in texts:
+        try:
+            parse(text)
+        except ValueError as exc:
+            raise BadOptions(f"{name}: {exc}") from exc
 
 
 def _check_endpoint(url: str) -> None:
