@@ -229,6 +229,7 @@ def test_problem_is_written_as_the_standard_has_it() -> None:
         ("content-type", "application/problem+json"),
         ("content-length", str(len(content))),
         ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
         ("x-request-id", "id-1"),
         ("x-more", "1"),
     )

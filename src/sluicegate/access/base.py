@@ -7,7 +7,7 @@ it refuses with is for the operator's log: the client is told a status and a cha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Any, Final, Protocol, Self
@@ -89,7 +89,7 @@ class Grant:
     """
 
     subject: str | None = None
-    claims: Mapping[str, str] = NO_CLAIMS
+    claims: Mapping[str, str] = field(default_factory=lambda: NO_CLAIMS)
     key: str | None = None
     filename: str | None = None
     cookie: str | None = None
@@ -100,8 +100,9 @@ class Refusal:
     """No access.
 
     - `reason`: for the log, never for the client; it holds no secret and nothing of a credential.
-    - `status`: 401 where other credentials could help, 403 where not, 503 where nobody could be asked.
-    - `challenge`: the `WWW-Authenticate` value of a 401.
+    - `status`: 401 where other credentials could help, 403 where not, 400 where they are no credentials, 503
+      where nobody could be asked.
+    - `challenge`: the `WWW-Authenticate` value, which a 401 must have.
     - `absent`: whether the request showed nothing of the kind that the verifier looks for.
     """
 

@@ -15,12 +15,13 @@ from http import HTTPStatus
 from typing import Final
 
 from sluicegate.errors import Denied, MethodNotAllowed, SluicegateError, Throttled
+from sluicegate.http.active_content import ActiveContent, safe_disposition, safe_fields
 from sluicegate.http.conditions import UNCONDITIONAL, Conditions, IfRange, read_conditions, read_if_range
 from sluicegate.http.fields import Fields
 from sluicegate.http.media_types import DEFAULT_MEDIA_TYPE
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.multipart import Multipart
-from sluicegate.http.ranges import ContentRange, RangeSpec, Span, parse_range
+from sluicegate.http.ranges import MAX_RANGES, ContentRange, RangeSpec, Span, parse_range
 from sluicegate.http.tracing import REQUEST_ID
 from sluicegate.http.validators import format_date
 
@@ -58,12 +59,14 @@ class Overrides:
     """What a route says of its answers, in place of what the object says of itself.
 
     `fields` are added to every answer that carries the object; they are checked by who made them.
+    `active_content` is what to do with an object that a browser would run; `None` says nothing about it.
     """
 
     media_type: str | None = None
     content_disposition: str | None = None
     cache_control: str | None = None
     fields: Fields = ()
+    active_content: ActiveContent | None = None
 
 
 NO_OVERRIDES: Final = Overrides()
@@ -131,8 +134,10 @@ class Problem:
     content: bytes
 
 
-def read_request(method: str, fields: Mapping[str, str]) -> ClientRequest:
+def read_request(method: str, fields: Mapping[str, str], max_ranges: int = MAX_RANGES) -> ClientRequest:
     """What a request with `fields` (names in lower case) asks of an object.
+
+    More than `max_ranges` ranges are none.
 
     Raises `MethodNotAllowed` for methods other than GET and HEAD.
     """
@@ -142,7 +147,7 @@ def read_request(method: str, fields: Mapping[str, str]) -> ClientRequest:
     # Section 14.2: "A server MUST ignore a Range header field received with a request method that is
     # unrecognized or for which range handling is not defined. For this specification, GET is the only
     # method for which range handling is defined."
-    ranges = parse_range(fields["range"]) if method == "GET" and "range" in fields else None
+    ranges = parse_range(fields["range"], max_ranges) if method == "GET" and "range" in fields else None
     # Section 13.1.5: "A recipient of an If-Range header field MUST ignore the Range header field if the
     # If-Range condition evaluates as false"; without a Range, If-Range is to be ignored.
     if_range = read_if_range(fields)
@@ -194,6 +199,7 @@ def answer_problem(
         ("content-type", PROBLEM_TYPE),
         ("content-length", str(len(content))),
         ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
         (REQUEST_ID, request_id),
     )
     return Problem(Head(status, own + fields, len(content)), content)
@@ -232,15 +238,18 @@ def _described(
     content_range: str | None = None,
 ) -> Head:
     """A head that carries the object, or a part of it."""
+    media_type, policy = content_type_for(metadata, overrides), overrides.active_content
+    disposition = overrides.content_disposition or metadata.content_disposition
     described = (
         ("content-length", None if length is None else str(length)),
-        ("content-type", content_type_for(metadata, overrides)),
+        ("content-type", media_type),
         ("content-encoding", metadata.content_encoding),
         ("content-language", metadata.content_language),
-        ("content-disposition", overrides.content_disposition or metadata.content_disposition),
+        ("content-disposition", safe_disposition(media_type, disposition, policy)),
         ("accept-ranges", "bytes" if metadata.ranges else None),
         ("content-range", content_range),
         *_version_values(metadata, overrides),
+        *safe_fields(media_type, policy),
     )
     return Head(status, _replacing(_present(described), overrides.fields), length)
 

@@ -1,0 +1,51 @@
+"""Objects that a browser would run: what is said beside them, so that they can do nothing in its name.
+
+Whoever may put an object into a store may put a page with a script there. Served from the address of an
+application, it would read what the application's own pages may.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final, Literal
+
+from sluicegate.http.fields import Fields
+
+ActiveContent = Literal["sandbox", "attachment", "trust"]
+"""What to do with it: serve it without any rights, have it saved instead of shown, or let it run."""
+
+_ACTIVE: Final = re.compile(
+    r"\s*(?:text/html|text/xml|text/xsl|application/xml|application/xhtml\+xml|image/svg\+xml|[^;]*\+xml"
+    r"|multipart/[^;]*|message/[^;]*|text/cache-manifest)\s*(?:;|\Z)",
+    re.IGNORECASE,
+)
+
+_NO_SNIFFING: Final[Fields] = (("x-content-type-options", "nosniff"),)
+
+SANDBOX: Final = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; sandbox"
+"""No script, no form, no request to anywhere, and an origin of its own; styles and what is in the file itself
+are shown, so that pictures look as they should."""
+
+
+@lru_cache(maxsize=256)
+def is_active(media_type: str) -> bool:
+    """Whether a browser may run what is inside an object of this type."""
+    return _ACTIVE.match(media_type) is not None
+
+
+def safe_fields(media_type: str, policy: ActiveContent | None) -> Fields:
+    """The fields that go with an object of this type: a browser never takes it for one of another."""
+    if policy is None:
+        return ()
+    if policy == "sandbox" and is_active(media_type):
+        return (*_NO_SNIFFING, ("content-security-policy", SANDBOX))
+    return _NO_SNIFFING
+
+
+def safe_disposition(media_type: str, disposition: str | None, policy: ActiveContent | None) -> str | None:
+    """The `Content-Disposition` of an object of this type: active content may have to be saved."""
+    if policy != "attachment" or not is_active(media_type):
+        return disposition
+    kind, semicolon, parameters = (disposition or "").partition(";")
+    return f"attachment{semicolon}{parameters}" if kind.strip().lower() != "attachment" else disposition
