@@ -11,7 +11,9 @@ import obstore
 from starlette.types import Receive, Scope, Send
 
 from sluicegate import ObjectResponse, PartedSource, Source, open_store
-from sluicegate.gateway.server import DrainingServer, listen, settings
+from sluicegate.gateway.draining import DrainingServer
+from sluicegate.gateway.installation import settings
+from sluicegate.gateway.listening import listen
 from sluicegate.sources.object_store import ObjectStore
 
 from .local_files import SMALL, SMALL_SIZE

@@ -7,8 +7,10 @@ from sluicegate.flow.budget import Budget
 from sluicegate.flow.options import TransferOptions
 from sluicegate.flow.origins import open_http, open_store
 from sluicegate.flow.parted import PartedSource
-from sluicegate.observe import Outcome, TransferRecord
+from sluicegate.flow.throttle import Throttle, ThrottledSource
+from sluicegate.observe import Outcome, TransferEvent, TransferRecord
 from sluicegate.sources.base import Body, Found, OpenOutcome, OpenRequest, Source
+from sluicegate.sources.listing import Listed, some_objects
 from sluicegate.sources.options import HttpOptions, StoreOptions
 
 __version__ = "0.1.0"
@@ -18,6 +20,7 @@ __all__ = [
     "Budget",
     "Found",
     "HttpOptions",
+    "Listed",
     "ObjectResponse",
     "OpenOutcome",
     "OpenRequest",
@@ -28,6 +31,9 @@ __all__ = [
     "SourceError",
     "StoreOptions",
     "StreamResponse",
+    "Throttle",
+    "ThrottledSource",
+    "TransferEvent",
     "TransferOptions",
     "TransferRecord",
     "__version__",
@@ -35,4 +41,5 @@ __all__ = [
     "object_route",
     "open_http",
     "open_store",
+    "some_objects",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from sluicegate.errors import ClientTooSlow, SluicegateError, TransferCut, VersionChanged
 from sluicegate.http.ranges import Span
@@ -41,6 +42,14 @@ class Outcome(Enum):
     """Cut, or never begun: an exception that nobody expected, which is a bug."""
 
 
+@dataclass(frozen=True, slots=True)
+class TransferEvent:
+    """Something that happened on the way, so many seconds after the transfer began."""
+
+    seconds: float
+    name: Literal["resume", "retry", "park", "unpark"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferRecord:
     """The facts of one transfer, known when its last byte is sent and its body is closed.
@@ -58,6 +67,10 @@ class TransferRecord:
     - `requests`, `parts`, `resumes`, `retries`, `parkings`, `parked_seconds`: what it took at the origin.
     - `outcome`: how it ended; `error`: what went wrong, for the operator, also where an answer said it to the
       client. It never holds what an origin sent.
+    - `client` (its address) and `subject` (who it is): as far as the response was told.
+    - `origin_bytes`: content that came from the origin, which may be more than was sent, or less.
+    - `parent`: the valid `traceparent` that came with the request.
+    - `events`: when the origin was asked again, and when the transfer was parked; the first 64 of them.
     """
 
     request_id: str
@@ -81,6 +94,11 @@ class TransferRecord:
     parked_seconds: float
     outcome: Outcome
     error: str | None
+    client: str | None = None
+    subject: str | None = None
+    origin_bytes: int = 0
+    parent: str | None = None
+    events: tuple[TransferEvent, ...] = ()
 
 
 Observer = Callable[[TransferRecord], None]

@@ -27,6 +27,7 @@ from .fakes import CHUNK, FOREVER, Exchange, ScriptedSource, Step
 
 SIZE = 2 * len(CHUNK)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 class Observed:
@@ -70,7 +71,7 @@ def outline(record: TransferRecord) -> tuple[Any, ...]:
 
 
 async def test_whole_record_of_a_plain_transfer() -> None:
-    fields = (("x-request-id", "id-1"), ("traceparent", f"00-{TRACE}-b7ad6b7169203331-01"))
+    fields = (("x-request-id", "id-1"), ("traceparent", PARENT))
     exchange = Exchange(fields=fields)
     record = await observe(exchange, scripted(CHUNK, CHUNK), route="/files/{key:path}", store="images")
     assert record.first_byte_seconds is not None
@@ -97,7 +98,26 @@ async def test_whole_record_of_a_plain_transfer() -> None:
         parked_seconds=0.0,
         outcome=Outcome.COMPLETE,
         error=None,
+        parent=PARENT,
     )
+
+
+async def test_who_it_is_that_asks_is_told_by_who_knows() -> None:
+    observed = Observed()
+    route = response(observed, scripted(CHUNK, CHUNK))
+    await Exchange().call(route.of("b", client="192.0.2.1", subject="ada"))
+    await Exchange().call(route.of("c"))
+    assert [(record.key, record.client, record.subject) for record in observed.records] == [
+        ("b", "192.0.2.1", "ada"),
+        ("c", None, None),
+    ]
+
+
+@pytest.mark.parametrize("parent", [f"{PARENT}-more", f"ff{PARENT[2:]}", "", None])
+async def test_parent_that_is_not_valid_is_none(parent: str | None) -> None:
+    fields = () if parent is None else (("traceparent", parent),)
+    record = await observe(Exchange(fields=fields), scripted(CHUNK, CHUNK))
+    assert (record.parent, record.trace_id) == (None, None)
 
 
 @pytest.mark.parametrize(

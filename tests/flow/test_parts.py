@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -106,7 +106,7 @@ def test_object_that_nothing_happens_to_costs_one_request() -> None:
     origin = FaultyMemory(CONTENT)
     done = got(origin)
     assert (done.content, done.error, origin.asked) == (CONTENT, None, [""])
-    assert done.tally == Tally(requests=1, parts=1)
+    assert done.tally == Tally(requests=1, parts=1, origin_bytes=SIZE)
 
 
 def test_one_byte_costs_a_request_for_one_byte() -> None:
@@ -148,7 +148,9 @@ def test_body_goes_on_from_the_byte_where_it_broke(
 def test_resumes_and_retries_are_counted() -> None:
     events = [Refuse(Unavailable("x")), Break(100_000), Refuse(Throttled("x", 3.0)), FINE]
     done = got(FaultyMemory(CONTENT, events))
-    assert done.tally == Tally(requests=4, parts=2, resumes=1, retries=2)
+    assert [name for _, name in done.tally.events] == ["retry", "resume", "retry"]
+    counted = replace(done.tally, events=())
+    assert counted == Tally(requests=4, parts=2, resumes=1, retries=2, origin_bytes=SIZE)
     assert done.seconds >= 3.0
 
 

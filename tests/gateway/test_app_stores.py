@@ -128,6 +128,7 @@ async def test_only_fields_of_the_object_leave(served: Served) -> None:
         "cache-control": "max-age=60",
         "accept-ranges": "bytes",
         "content-disposition": 'attachment; filename="small.txt"',
+        "x-content-type-options": "nosniff",
     }
 
 
@@ -275,6 +276,7 @@ def assert_problem(answer: Answer, status: int, title: str) -> None:
         "content-type",
         "content-length",
         "cache-control",
+        "x-content-type-options",
         "x-request-id",
     }
     assert {name for name, _ in answer.head.fields} <= allowed | {"retry-after"}

@@ -9,7 +9,18 @@ import pytest
 
 from sluicegate import TransferRecord
 from sluicegate.gateway.config import ConfigError, parse_config
-from sluicegate.gateway.config.model import GatewayTable, RouteTable, StoreTable, TransfersTable
+from sluicegate.gateway.config.tables import (
+    AdminTable,
+    AuthTable,
+    CorsTable,
+    DefaultsTable,
+    GatewayTable,
+    RouteTable,
+    ServerLimitsTable,
+    StoreTable,
+    TlsTable,
+    TransfersTable,
+)
 from sluicegate.gateway.config.values import TransfersConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -21,7 +32,7 @@ def test_examples_are_configurations(tmp_path: Path) -> None:
     (tmp_path / "certificates").mkdir()
     (tmp_path / "certificates" / "internal.pem").touch()
     routes = [len(parse_config(text, ENVIRON, name=f"{tmp_path}/a.toml").routes) for text in EXAMPLES]
-    assert routes == [3, 1, 1, 1]
+    assert routes == [3, 1, 1, 1, 1]
 
 
 def test_mistakes_are_the_real_ones() -> None:
@@ -37,13 +48,27 @@ def test_mistakes_are_the_real_ones() -> None:
         {
             *StoreTable.model_fields,
             *RouteTable.model_fields,
+            *AuthTable.model_fields,
+            *CorsTable.model_fields,
+            *DefaultsTable.model_fields,
+            *ServerLimitsTable.model_fields,
             *GatewayTable.model_fields,
             *TransfersTable.model_fields,
+            *AdminTable.model_fields,
+            *TlsTable.model_fields,
         }
     ),
 )
 def test_every_key_has_a_row(key: str) -> None:
-    assert f"\n| `{key}` | " in PAGE
+    assert re.search(rf"^\| (?:`\w+`, )*`{key}`(?:, `\w+`)* \| ", PAGE, re.MULTILINE)
+
+
+def test_examples_of_access_are_configurations(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "access.md").read_text(encoding="utf-8")
+    secrets = dict.fromkeys(("LINK_KEY_1", "LINK_KEY_2"), "0123456789abcdef0123456789abcdef")
+    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    routes = [len(parse_config(text, secrets, name=f"{tmp_path}/a.toml").routes) for text in examples]
+    assert routes == [3, 1, 1]
 
 
 def test_defaults_of_transfers_are_the_real_ones() -> None:
@@ -55,7 +80,8 @@ def test_defaults_of_transfers_are_the_real_ones() -> None:
 
 
 def test_every_field_of_the_log_has_a_row() -> None:
-    written = {*(field.name for field in fields(TransferRecord)), "span_start", "span_stop"} - {"span_served"}
+    written = {*(field.name for field in fields(TransferRecord)), "span_start", "span_stop"}
+    written -= {"span_served", "parent", "events"}
     (section,) = re.findall(r"## The log\n(.*?)\n## ", PAGE, re.DOTALL)
     assert [name for name in sorted(written) if f"`{name}`" not in section] == []
     (line,) = re.findall(r"```json\n(.*?)```", section, re.DOTALL)

@@ -16,6 +16,7 @@ from sluicegate import Outcome, TransferRecord
 from sluicegate.gateway.config.values import LogStyle
 from sluicegate.gateway.log import configure_log, fields_of, level_of, transfer_logger
 from sluicegate.http.ranges import Span
+from sluicegate.observe import TransferEvent
 
 from .test_cli_serve import SLUICEGATE, end, serving, wait_for_log
 from .test_relay_upstream import ok, raw_upstream
@@ -62,6 +63,7 @@ FIELDS = {
     "parkings": 0,
     "parked_seconds": 0.0,
     "outcome": "complete",
+    "origin_bytes": 0,
     "span_start": 10,
     "span_stop": 20,
 }
@@ -80,6 +82,17 @@ def restored() -> Iterator[None]:
 
 def test_line_says_all_that_is_known() -> None:
     assert fields_of(RECORD) == FIELDS
+
+
+def test_line_names_who_asked_where_that_is_known() -> None:
+    record = dataclasses.replace(RECORD, client="192.0.2.1", subject="ada", origin_bytes=10)
+    known = {"client": "192.0.2.1", "subject": "ada", "origin_bytes": 10}
+    assert fields_of(record) == {**FIELDS, **known}
+
+
+def test_line_leaves_traces_to_traces() -> None:
+    record = dataclasses.replace(RECORD, parent="00-1-2-01", events=(TransferEvent(0.1, "resume"),))
+    assert fields_of(record) == FIELDS
 
 
 @pytest.mark.parametrize(

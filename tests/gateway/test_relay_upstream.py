@@ -299,7 +299,11 @@ async def test_only_fields_of_the_content_leave(url: str, upstream: RawUpstream)
     own = {"date", "server", "connection", "x-request-id"}
     fields = {name: value for name, value in answer.head.fields if name not in own}
     expected = dict(line.split(": ", 1) for line in kept)
-    assert fields == {"content-length": "5", **{name.lower(): value for name, value in expected.items()}}
+    assert fields == {
+        "content-length": "5",
+        "x-content-type-options": "nosniff",
+        **{name.lower(): value for name, value in expected.items()},
+    }
     assert "secret" not in str(answer.head.all("server"))
 
 

@@ -298,7 +298,7 @@ def test_malformed_route_template_is_refused(text: str, found: str) -> None:
     [
         pytest.param("key", "key", id="no-store"),
         pytest.param("images:", "images:", id="no-key"),
-        pytest.param("{store}:key", "{store}", id="placeholder-for-the-store"),
+        pytest.param("{store}s:key", "{store}s", id="placeholder-and-more-for-the-store"),
         pytest.param("my store:key", "my store", id="bad-store-name"),
         pytest.param(":key", "", id="empty-store"),
         pytest.param("s:{a", "{a", id="unclosed"),

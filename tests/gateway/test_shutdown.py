@@ -18,7 +18,8 @@ import uvicorn
 
 from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import parse_config
-from sluicegate.gateway.server import LINGER_SECONDS, DrainingServer
+from sluicegate.gateway.draining import DrainingServer
+from sluicegate.gateway.protocol import LINGER_SECONDS
 from tests.delivery.raw_client import fetch
 from tests.servers.asgi import serve_in_thread
 

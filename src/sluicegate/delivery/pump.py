@@ -29,6 +29,11 @@ async def send_head(head: Head, send: Send) -> None:
     await _send(send, {"type": "http.response.start", "status": int(head.status), "headers": fields})
 
 
+async def send_head_on(send: Send) -> None:
+    """Have a head that was sent go out now: some servers (granian) hold it back until there is some body."""
+    await _send(send, _content(b"", more=True))
+
+
 async def send_end(send: Send, content: bytes = b"") -> None:
     """Send what is left of a response whose head was sent: all of its content, or nothing."""
     await _send(send, _content(content, more=False))

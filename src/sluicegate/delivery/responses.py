@@ -6,7 +6,7 @@ Both are Starlette responses and ASGI applications. They need asyncio, as the cl
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
@@ -24,6 +24,8 @@ from sluicegate.delivery.recognition import Recognised, recognise
 from sluicegate.delivery.transfer import Offer, Wanted, serve
 from sluicegate.delivery.watch import ClientWatch
 from sluicegate.errors import BadFieldValue, ClientGone, MethodNotAllowed
+from sluicegate.flow.throttle import Throttle
+from sluicegate.http.active_content import ActiveContent
 from sluicegate.http.exchange import Head, Overrides
 from sluicegate.http.fields import (
     Disposition,
@@ -34,6 +36,7 @@ from sluicegate.http.fields import (
     filename_of,
     number,
 )
+from sluicegate.http.ranges import MAX_RANGES
 from sluicegate.observe import Observer
 from sluicegate.sources.base import Body, Chunk, Source
 
@@ -152,9 +155,18 @@ class ObjectResponse(Response):
 
     `observe` is called once for each call, after the last byte and after the body is closed, with the
     `TransferRecord`; `route` (the template of the path) and `store` (a name) are for that record alone.
+    `note_parked` is called with 1 when a transfer is parked, and with -1 when it is not any more.
+    `server_timing` lets answers say how long the origin took, in milliseconds until its first chunk.
 
     A client that takes less than `min_drain_rate` bytes a second (0 for no limit), on average over
     `min_drain_seconds` in which bytes were ready for it, is cut.
+
+    The bytes of the object wait for all `throttles`, one after the other: put the one that the most transfers
+    share last. The head waits for none, and the wait is not held against the client.
+
+    `active_content` says what to do with HTML, SVG and whatever else a browser would run: `"sandbox"` takes
+    its rights away, `"attachment"` has it saved, `"trust"` lets it run; all three forbid that other types are
+    taken for it. A request for more than `max_ranges` ranges gets the whole object.
 
     Return it from a path operation, or call it as an ASGI application. Raises `BadFieldValue` for values
     that could split a header, and `BadOptions` for limits that cannot be used.
@@ -177,6 +189,11 @@ class ObjectResponse(Response):
         store: str | None = None,
         min_drain_rate: int = 0,
         min_drain_seconds: float = MIN_DRAIN_SECONDS,
+        note_parked: Callable[[int], None] | None = None,
+        server_timing: bool = False,
+        throttles: Iterable[Throttle] = (),
+        active_content: ActiveContent | None = None,
+        max_ranges: int = MAX_RANGES,
     ) -> None:
         if refused := FRAMING & {name.lower() for name in headers or {}}:
             raise BadFieldValue(f"{', '.join(sorted(refused))} cannot be set: the response frames itself")
@@ -193,12 +210,19 @@ class ObjectResponse(Response):
             observe=observe,
             route=route,
             store=store,
+            note_parked=note_parked,
+            server_timing=server_timing,
+            max_ranges=max_ranges,
         )
+        self._client: str | None = None
+        self._subject: str | None = None
+        self._throttles = tuple(throttles)
         self._filename, self._disposition = filename, disposition
         self._said = Overrides(
             media_type=media_type,
             content_disposition=_disposition(key, filename, disposition),
             cache_control=cache_control,
+            active_content=active_content,
         )
         self.init_headers(headers)
 
@@ -207,11 +231,22 @@ class ObjectResponse(Response):
         """Where the object lives."""
         return self._offer.source
 
-    def of(self, key: str, *, filename: str | None = None) -> ObjectResponse:
+    def of(  # noqa: PLR0913 - what is known of one request, all by name
+        self,
+        key: str,
+        *,
+        filename: str | None = None,
+        save_as: str | None = None,
+        client: str | None = None,
+        subject: str | None = None,
+        throttles: Iterable[Throttle] = (),
+    ) -> ObjectResponse:
         """This response for another key; what was checked when this one was made is not checked again.
 
         For a route that makes many: one response when it is set up, and `response.of(key)` for each request.
         `filename` replaces one that was taken from the key, and not one that this response was given.
+        `save_as` is a name to save it under, whatever else says. `client` (an address) and `subject` (who it
+        is) are for the record alone. `throttles` come before those of this response.
         """
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
@@ -219,7 +254,11 @@ class ObjectResponse(Response):
         other.__dict__.pop("_headers", None)
         other.raw_headers = self.raw_headers.copy()
         other.key = key
-        if self._filename is None and self._disposition is not None:
+        other._client, other._subject = client, subject
+        other._throttles = (*throttles, *self._throttles)
+        if save_as is not None:
+            other._said = replace(self._said, content_disposition=_disposition(key, save_as, "attachment"))
+        elif self._filename is None and self._disposition is not None:
             named = _disposition(key, filename, self._disposition)
             other._said = replace(self._said, content_disposition=named)
         return other
@@ -227,7 +266,8 @@ class ObjectResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the source, and send what it has."""
         overrides = self._overrides() if self.raw_headers else self._said
-        await serve(Wanted(self._offer, self.key, overrides), scope, receive, send)
+        wanted = Wanted(self._offer, self.key, overrides, self._client, self._subject, self._throttles)
+        await serve(wanted, scope, receive, send)
         if self.background is not None:
             await self.background()
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from sluicegate.delivery.account import Account
+from sluicegate.delivery.account import Account, Asked
 from sluicegate.delivery.pace import DrainLimit
-from sluicegate.delivery.pump import Pump, begin, send_end, send_head
+from sluicegate.delivery.pump import Pump, begin, send_end, send_head, send_head_on
 from sluicegate.delivery.watch import ClientWatch, Receive, Send
 from sluicegate.errors import ClientGone, MethodNotAllowed, NotFound, SluicegateError, TransferCut
 from sluicegate.flow.closing import close
 from sluicegate.flow.opening import NOTHING, Target, open_object
+from sluicegate.flow.throttle import Throttle, ThrottledBody
 from sluicegate.http.exchange import (
     ClientRequest,
     Head,
@@ -57,15 +58,28 @@ class Offer:
     observe: Observer | None
     route: str | None
     store: str | None
+    note_parked: Callable[[int], None] | None
+    server_timing: bool
+    max_ranges: int
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An object of an offer, and what to say of it."""
+    """An object of an offer, what to say of it, who wants it as far as that is known, and what its bytes wait
+    for.
+    """
 
     offer: Offer
     key: str
     overrides: Overrides
+    client: str | None = None
+    subject: str | None = None
+    throttles: tuple[Throttle, ...] = ()
+
+    @property
+    def asked(self) -> Asked:
+        """What a record says of it."""
+        return Asked(self.key, self.offer.route, self.offer.store, self.client, self.subject)
 
 
 async def serve(wanted: Wanted, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -76,12 +90,12 @@ async def serve(wanted: Wanted, scope: Mapping[str, Any], receive: Receive, send
     offer = wanted.offer
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     fields = end_to_end([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
-    account = Account(scope["method"], fields, _request_id(fields))
+    account = Account(scope["method"], fields, _request_id(fields), offer.note_parked)
     try:
         await _judged(_Call(wanted, account, fields), receive, send)
     finally:
         if offer.observe is not None:
-            account.report(offer.observe, key=wanted.key, route=offer.route, store=offer.store)
+            account.report(offer.observe, wanted.asked)
 
 
 def _request_id(fields: dict[str, str]) -> str:
@@ -113,12 +127,13 @@ async def _judged(call: _Call, receive: Receive, send: Send) -> None:
 
 @dataclass(slots=True)
 class _Call:
-    """A request on its way: what it is for, its fields, and the body that it owns."""
+    """A request on its way: what it is for, its fields, its body, and when the origin was asked."""
 
     wanted: Wanted
     account: Account
     fields: dict[str, str]
     body: Body = NOTHING
+    asked_at: float | None = None
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Answer, and close the body."""
@@ -139,7 +154,8 @@ class _Call:
             return
         target = Target(self.wanted.offer.source, self.wanted.key, self._forwarded(), account.tally)
         try:
-            request = read_request(account.method, self.fields)
+            request = read_request(account.method, self.fields, self.wanted.offer.max_ranges)
+            self.asked_at = asyncio.get_running_loop().time()
             opened = await open_object(target, request, self.wanted.overrides, _boundary(request))
         except SluicegateError as error:
             await self._fail(error, send)
@@ -167,9 +183,13 @@ class _Call:
         except SluicegateError as error:
             await self._fail(error, send)
             return
-        await send_head(self._identified(head), send)
+        await send_head(self._timed(self._identified(head)), send)
         self.account.note_head(head, outcome.span if isinstance(outcome, Partial) else None)
-        await self._pump(Pump(head.length, begun, send))
+        if throttles := self.wanted.throttles:
+            await send_head_on(send)
+            await self._pump(Pump(head.length, ThrottledBody(begun, throttles), send))
+        else:
+            await self._pump(Pump(head.length, begun, send))
 
     async def _pump(self, pump: Pump) -> None:
         try:
@@ -178,14 +198,14 @@ class _Call:
             self.account.sent += pump.sent
 
     async def _send_head(self, head: Head, send: Send) -> None:
-        await send_head(self._identified(head), send)
+        await send_head(self._timed(self._identified(head)), send)
         self.account.note_head(head)
         await send_end(send)
 
     async def _send_problem(self, problem: Problem, send: Send) -> None:
         wants_head = self.account.method == "HEAD"
         content = b"" if wants_head else problem.content
-        await send_head(problem.head, send)
+        await send_head(self._timed(problem.head), send)
         self.account.note_head(problem.head)
         await send_end(send, content)
         self.account.sent += len(content)
@@ -205,6 +225,14 @@ class _Call:
         if REQUEST_ID in dict(head.fields):
             return head
         return Head(head.status, (*head.fields, (REQUEST_ID, self.account.request_id)), head.length)
+
+    def _timed(self, head: Head) -> Head:
+        """The head with the origin's time: it is sent as soon as there is a chunk, or a verdict."""
+        if not self.wanted.offer.server_timing or self.asked_at is None:
+            return head
+        milliseconds = (asyncio.get_running_loop().time() - self.asked_at) * 1000
+        timing = ("server-timing", f"origin;dur={milliseconds:.1f}")
+        return Head(head.status, (*head.fields, timing), head.length)
 
 
 def _boundary(request: ClientRequest) -> str:

@@ -143,6 +143,7 @@ class Part:
         if len(chunk) > self._body_stop - self.position:
             raise BadAnswer(f"{self._transfer.version.key!r}: the origin sent more than it promised")
         self._has_given, self._failures = True, 0
+        self._transfer.version.tally.origin_bytes += len(chunk)
         self._transfer.progress.add(len(chunk), asyncio.get_running_loop().time())
         return self._cut(chunk)
 
@@ -169,14 +170,14 @@ class Part:
             self._reach = shorter_reach(self._reach)
         if not await self._paused_after(error):
             return False
-        self._transfer.version.tally.resumes += 1
+        self._transfer.version.tally.resumed(asyncio.get_running_loop().time())
         return True
 
     async def waited_after(self, error: SourceError) -> bool:
         """Wait until it is time to ask again after a request failed; false if that cannot help."""
         if not await self._paused_after(error):
             return False
-        self._transfer.version.tally.retries += 1
+        self._transfer.version.tally.retried(asyncio.get_running_loop().time())
         return True
 
     async def _paused_after(self, error: SourceError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from itertools import count
 from random import random
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Final, Self
 from sluicegate.errors import SourceError
 from sluicegate.flow.answers import is_pinnable
 from sluicegate.flow.budget import PROCESS_BUDGET, Budget
+from sluicegate.flow.counted import CountedBody
 from sluicegate.flow.memory import MemoryReturn
 from sluicegate.flow.options import DEFAULT_TRANSFERS, TransferOptions
 from sluicegate.flow.part import Transfer
@@ -73,7 +75,7 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
         span = None if isinstance(outcome.body, FileBody) else _span_in_parts(outcome)
         if span is None:
             request.tally.parts += 1
-            return outcome
+            return replace(outcome, body=CountedBody(outcome.body, request.tally))
         version = PinnedObject(self.source, key, outcome.metadata, request.fields, request.tally)
         now = asyncio.get_running_loop().time()
         transfer = Transfer(
@@ -100,7 +102,7 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
                 wait = self._wait_seconds(error, failures, time() - began, request)
                 if wait is None:
                     raise
-            request.tally.retries += 1
+            request.tally.retried(time())
             await asyncio.sleep(wait)
         raise AssertionError("unreachable")
 

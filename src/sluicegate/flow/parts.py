@@ -58,7 +58,6 @@ class PartsBody:
         self._steady_since = span.start
         self._timer: asyncio.TimerHandle | None = None
         self._parking: asyncio.Task[None] | None = None
-        self._parked_at = 0.0
 
     async def read(self) -> Chunk:
         """The next bytes; empty at the end."""
@@ -83,6 +82,7 @@ class PartsBody:
         self._let_go()
         self._rest, self._position, self._fetched = b"", self._span.stop, self._span.stop
         if self._parking is not None:
+            self._transfer.version.tally.unpark(self._loop.time())
             await asyncio.wait((self._parking,))
         await self._release()
 
@@ -231,14 +231,13 @@ class PartsBody:
         self._let_go()
         if self._fetched < self._span.stop or len(self._rest) > FIRST_CHUNK:
             self._rest, self._fetched = b"", self._position
-        self._transfer.version.tally.parkings += 1
-        self._parked_at = self._loop.time()
+        self._transfer.version.tally.park(self._loop.time())
         self._parking = self._loop.create_task(self._release(), name="sluicegate-park")
         self._transfer.memory.soon()
 
     async def _unpark(self, parking: asyncio.Task[None], now: float) -> None:
         await asyncio.wait((parking,))
         self._parking = None
-        self._transfer.version.tally.parked_seconds += now - self._parked_at
+        self._transfer.version.tally.unpark(now)
         self._window = Window(self._window.limit)
         self._restart_period(now)

@@ -2,141 +2,81 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import asdict
-from types import TracebackType
-from typing import Final, Self
-from urllib.parse import unquote
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sluicegate import (
-    Budget,
-    HttpOptions,
-    ObjectResponse,
-    OpenOutcome,
-    OpenRequest,
-    SluicegateError,
-    Source,
-    StoreOptions,
-    TransferOptions,
-    __version__,
-    open_http,
-    open_store,
-)
+from sluicegate import SluicegateError, Source, TransferRecord, __version__
+from sluicegate.access.base import Address, Verifier
+from sluicegate.access.counters import Uncounted
+from sluicegate.access.rates import Rates
 from sluicegate.errors import MethodNotAllowed
-from sluicegate.http.exchange import accepted_request_id, answer_problem
-from sluicegate.http.fields import filename_of, is_valid_host
+from sluicegate.http.addresses import client_address, parse_address, parse_network
+from sluicegate.http.fields import is_valid_host
+from sluicegate.http.paths import canonical_segments
 from sluicegate.observe import Observer
 
-from .config import Config, RouteConfig, StoreConfig, UpstreamConfig
+from .answers import Problem, adding, request_id_of
+from .config import Config, RouteConfig, UpstreamConfig
+from .config.verifiers import verifier_of
 from .documents import documents
+from .gates import Gates
+from .guarded import Arrival, GuardedRoute, Shared
 from .log import transfer_logger
-from .routes import BadParameter, BadPath, Match, NoMatch, Router, canonical_segments
+from .metrics import Metrics
+from .origins import Origins
+from .readiness import Probe, Readiness
+from .routes import BadParameter, BadPath, Match, NoMatch, Router
+from .targets import Placeholder
 
 LONGEST_SHOWN: Final = 100
 """Characters of a bad parameter that its answer repeats."""
 
-ALLOW: Final[Mapping[str, str]] = {"allow": ", ".join(MethodNotAllowed.allowed)}
-
-NO_FIELDS: Final[Mapping[str, str]] = {}
+ALLOW: Final = (("allow", ", ".join(MethodNotAllowed.allowed)),)
 
 
 class CannotOpen(SluicegateError):
-    """A store or an upstream could not be opened when the gateway started; the message says which."""
-
-
-class _Route:
-    """A configured route: the response to all its requests, but for the key."""
-
-    def __init__(self, route: RouteConfig, source: Source, config: Config, observe: Observer) -> None:
-        self._target = route.target
-        self._response = ObjectResponse(
-            source,
-            "",
-            filename=route.filename,
-            disposition=route.disposition,
-            media_type=route.media_type,
-            cache_control=route.cache_control,
-            headers=dict(route.headers),
-            denied_status=config.gateway.denied_status,
-            observe=observe,
-            route=route.path.text,
-            store=None if isinstance(route.target, UpstreamConfig) else route.target.store,
-            min_drain_rate=config.transfers.min_drain_rate,
-            min_drain_seconds=config.transfers.min_drain_seconds,
-        )
-
-    def response(self, params: Mapping[str, str]) -> ObjectResponse:
-        """The response for a request's values; raises `BadPath` if they lead to a dot segment."""
-        target = self._target
-        if isinstance(target, UpstreamConfig):
-            path = target.template.render(params).removesuffix(target.template.query)
-            return self._response.of(path, filename=filename_of(unquote(path)))
-        _, key = target.render(params)
-        return self._response.of(key)
-
-
-class _Upstream(AbstractAsyncContextManager["_Upstream"]):
-    """Another service as a source. Its query, which may hold a secret, is no part of any key.
-
-    Keys are shown: in logs, and in file names.
-    """
-
-    def __init__(self, config: UpstreamConfig, transfers: TransferOptions, budget: Budget) -> None:
-        options = HttpOptions(
-            headers=dict(config.request_headers),
-            tls_verify=config.tls_verify,
-            connect_timeout=config.connect_timeout,
-            read_timeout=config.read_timeout,
-            encoded_keys=True,
-        )
-        self._query = config.template.query
-        self._http = open_http(config.template.base_url, options, transfers=transfers, budget=budget)
-
-    async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._http.__aexit__(exc_type, exc, traceback)
-
-    async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
-        """Ask for the path `key`, which is percent-encoded."""
-        return await self._http.open(key + self._query, request)
+    """A store, an upstream or a way to show who one is could not be opened; the message says which."""
 
 
 class Gateway:
-    """An ASGI application. Its sources are opened when the server starts it, and closed when it stops.
+    """An ASGI application of one configuration. What it needs is opened when the server starts it, and closed
+    when it stops.
 
-    `observe` is called once for each transfer; by default it writes the transfer's line to the log.
+    `observe` is called once for each transfer, and for each answer that the gateway gives itself; by default
+    it writes the line of the log. `metrics` and `gates` are the process's own.
     """
 
-    def __init__(self, config: Config, observe: Observer | None = None) -> None:
-        options, budget = config.transfers.options, Budget(config.transfers.read_ahead_total)
-        self._stores = {name: _open_store(store, options, budget) for name, store in config.stores.items()}
-        upstreams: dict[UpstreamConfig, Source] = {}
-        for route in config.routes:
-            if isinstance(route.target, UpstreamConfig) and route.target not in upstreams:
-                upstreams[route.target] = _Upstream(route.target, options, budget)
-        observer = observe or transfer_logger()
-        self._routes = tuple(
-            _Route(route, self._source(route, upstreams), config, observer) for route in config.routes
+    def __init__(
+        self,
+        config: Config,
+        observe: Observer | None = None,
+        *,
+        metrics: Metrics | None = None,
+        gates: Gates | None = None,
+    ) -> None:
+        self.config = config
+        self._origins = Origins(config)
+        self._rates = Rates(
+            config.limits.storage,
+            on_failure=config.limits.on_failure,
+            # What is left would be a second question to Redis for each request.
+            tell_remaining=config.limits.storage == "memory://",
         )
-        self._sources = (
-            *((f"store {name!r}", source) for name, source in self._stores.items()),
-            *((f"upstream {target.template.base_url}", source) for target, source in upstreams.items()),
-        )
+        self._verifiers = {name: verifier_of(auth, self._count_use) for name, auth in config.auth.items()}
+        self._metrics = metrics or Metrics(__version__)
+        self._observe = both(self._metrics, observe or transfer_logger())
+        self._routes = self._guarded(gates or Gates())
         self._router = Router(route.path for route in config.routes)
+        self._trusted = tuple(parse_network(text) for text in config.gateway.trusted_proxies)
+        self.readiness = Readiness(
+            [Probe(name, source, self._origins.probes.get(name)) for name, source in self._origins.named]
+        )
         self._ready = False
         fixed: dict[str, ASGIApp] = {
             "/healthz": _text("ok"),
@@ -145,10 +85,38 @@ class Gateway:
         }
         self._fixed = {canonical_segments(path.encode()): app for path, app in fixed.items()}
 
-    def _source(self, route: RouteConfig, upstreams: Mapping[UpstreamConfig, Source]) -> Source:
+    def _guarded(self, gates: Gates) -> tuple[GuardedRoute, ...]:
+        config = self.config
+        shared = Shared(config, self._observe, self._metrics, self._rates, gates.of_gateway(config.limits))
+        return tuple(
+            GuardedRoute(
+                route,
+                self._sources(route),
+                self._verifiers,
+                gates.of_route(route.path.text, route.limits),
+                shared,
+            )
+            for route in config.routes
+        )
+
+    def _sources(self, route: RouteConfig) -> Mapping[str, Source]:
+        """What a route may lead to, by the name of the store; an upstream has none."""
         if isinstance(route.target, UpstreamConfig):
-            return upstreams[route.target]
-        return self._stores[route.target.store]
+            return {"": self._origins.upstreams[route.target]}
+        store = route.target.store
+        names = route.stores if isinstance(store, Placeholder) else (store,)
+        return {name: self._origins.stores[name] for name in names}
+
+    async def _count_use(self, link: str, most: int, seconds: int) -> bool | None:
+        try:
+            return await self._rates.use(link, most, seconds)
+        except Uncounted:
+            return None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new requests are welcome: it has started, and does not end."""
+        return self._ready
 
     def drain(self) -> None:
         """Be ready for nothing new. What is under way goes on."""
@@ -157,70 +125,131 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server's, or its lifespan."""
         if scope["type"] == "http":
-            chosen = self._choose(scope)
-            # An object names its request itself: in its answer, its log, and to its origin.
-            named = send if isinstance(chosen, ObjectResponse) else _naming(_request_id(scope), send)
-            await chosen(scope, receive, named)
+            await self._serve(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    def _choose(self, scope: Scope) -> ASGIApp:
-        """The response to a request. Nothing is asked of a source yet."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = self._choose(scope)
+        client = self._client(scope)
+        peer = None if client is None else str(client)
+        if isinstance(chosen, Problem):
+            await chosen.about(None, peer).send(scope, send, self._observe)
+        elif isinstance(chosen, _Chosen):
+            arrival = Arrival(scope, chosen.segments, chosen.params, client, peer)
+            await chosen.route.serve(arrival, receive, send)
+        else:
+            own = [(b"x-request-id", request_id_of(scope).encode()), (b"x-content-type-options", b"nosniff")]
+            await chosen(scope, receive, adding(own, send))
+
+    def _choose(self, scope: Scope) -> _Chosen | Problem | ASGIApp:
+        """What answers a request. Nothing is asked of a source yet."""
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if not is_valid_host(hosts, scope["http_version"]):
-            return _problem(scope, 400, "Bad request", "exactly one valid Host header field is needed")
-        path = _raw_path(scope)
+            detail = "exactly one valid Host header field is needed"
+            return Problem(status=400, title="Bad request", detail=detail, error="BadRequest: Host")
         try:
-            segments = canonical_segments(path)
-            fixed = self._fixed.get(segments)
-            if fixed is not None:
-                return fixed if scope["method"] in ("GET", "HEAD") else _other_method(scope)
-            match self._router.find(segments):
-                case Match(index, params):
-                    return self._routes[index].response(params)
-                case BadParameter(name, found, allowed):
-                    detail = f"{name}: found {found[:LONGEST_SHOWN]!r}; expected {allowed}"
-                    return _problem(scope, 422, "Bad parameter", detail)
-                case NoMatch():
-                    return _problem(scope, 404, "Not found", "no route has this path")
+            segments = canonical_segments(_raw_path(scope))
         except BadPath as exc:
-            return _problem(scope, 400, "Bad path", str(exc))
+            return Problem(status=400, title="Bad path", detail=str(exc), error=f"BadPath: {exc}")
+        fixed = self._fixed.get(segments)
+        if fixed is not None:
+            return fixed if scope["method"] in ("GET", "HEAD") else _other_method(scope)
+        match self._router.find(segments):
+            case Match(index, params):
+                return _Chosen(self._routes[index], segments, params)
+            case BadParameter(name, found, allowed):
+                detail = f"{name}: found {found[:LONGEST_SHOWN]!r}; expected {allowed}"
+                return Problem(status=422, title="Bad parameter", detail=detail, error="BadParameter")
+            case NoMatch():
+                return Problem(
+                    status=404, title="Not found", detail="no route has this path", error="NoRoute"
+                )
+
+    def _client(self, scope: Scope) -> Address | None:
+        """Who has sent the request, as far as it can be believed."""
+        peer = scope.get("client")
+        if peer is None:
+            return None
+        if not self._trusted:
+            return _address(peer[0])
+        names = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return client_address(peer[0], names, self._trusted)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            async with AsyncExitStack() as stack:
-                for what, source in self._sources:
-                    await _enter(stack, what, source)
-                self._ready = True
+            async with self.opened():
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
-                self._ready = False
         except CannotOpen as exc:
             # Said when the others are closed again: a server may end at once when it hears it.
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
             return
         await send({"type": "lifespan.shutdown.complete"})
 
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Have everything open that requests need, and be ready; raises `CannotOpen`.
+
+        To be left by the task that entered it.
+        """
+        async with AsyncExitStack() as stack:
+            for what, part in self._parts():
+                await _enter(stack, what, part)
+            self._ready = True
+            try:
+                yield
+            finally:
+                self.drain()
+
+    def _parts(self) -> tuple[tuple[str, AbstractAsyncContextManager[Any]], ...]:
+        verifiers: list[tuple[str, Verifier]] = [(f"auth {name!r}", v) for name, v in self._verifiers.items()]
+        return (("limits", self._rates), *self._origins.named, *verifiers)
+
     async def _readiness(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _text("ready") if self._ready else _problem(scope, 503, "Not ready", None)
-        await answer(scope, receive, send)
+        """Whether to send requests here. Whether each origin answers, the admin address says."""
+        if self._ready:
+            await _text("ready")(scope, receive, send)
+        else:
+            await Problem(status=503, title="Not ready").send(scope, send, _nobody)
 
 
-async def _enter(stack: AsyncExitStack, what: str, source: Source) -> None:
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The route of a request, its canonical path and the values in it."""
+
+    route: GuardedRoute
+    segments: tuple[str, ...]
+    params: dict[str, str]
+
+
+async def _enter(stack: AsyncExitStack, what: str, part: AbstractAsyncContextManager[Any]) -> None:
     try:
-        await stack.enter_async_context(source)
+        await stack.enter_async_context(part)
     except SluicegateError as exc:
         raise CannotOpen(f"cannot open {what}: {exc}") from exc
 
 
-def _open_store(store: StoreConfig, transfers: TransferOptions, budget: Budget) -> Source:
-    options = asdict(store)
-    url, client = options.pop("url"), options.pop("client")
-    del options["name"]
-    return open_store(url, StoreOptions(**options), client=client, transfers=transfers, budget=budget)
+def both(first: Observer, second: Observer) -> Observer:
+    """An observer that tells two."""
+
+    def observe(record: TransferRecord) -> None:
+        first(record)
+        second(record)
+
+    return observe
+
+
+def _nobody(record: TransferRecord) -> None:
+    """Nobody is told of what load balancers ask all day."""
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> Address | None:
+    return parse_address(text)
 
 
 def _raw_path(scope: Scope) -> bytes:
@@ -234,35 +263,7 @@ def _text(content: str) -> ASGIApp:
     return Response(content, media_type="text/plain", headers={"cache-control": "no-store"})
 
 
-def _other_method(scope: Scope) -> ASGIApp:
+def _other_method(scope: Scope) -> Problem | ASGIApp:
     if scope["method"] == "OPTIONS":
-        return Response(status_code=204, headers=ALLOW)
-    return _problem(scope, 405, "Method not allowed", None, ALLOW)
-
-
-def _problem(
-    scope: Scope,
-    status: int,
-    title: str,
-    detail: str | None,
-    fields: Mapping[str, str] = NO_FIELDS,
-) -> ASGIApp:
-    problem = answer_problem(status, title, _request_id(scope), detail=detail)
-    return Response(problem.content, problem.head.status, {**dict(problem.head.fields), **fields})
-
-
-def _request_id(scope: Scope) -> str:
-    """The client's request id if it is harmless, else a new one."""
-    given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
-    return accepted_request_id(", ".join(given)) or secrets.token_hex(8)
-
-
-def _naming(request_id: str, send: Send) -> Send:
-    """`send`, with the request's id in the head that has none."""
-
-    async def named(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).setdefault("x-request-id", request_id)
-        await send(message)
-
-    return named
+        return Response(status_code=204, headers=dict(ALLOW))
+    return Problem(status=405, fields=ALLOW)

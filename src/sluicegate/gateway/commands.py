@@ -1,4 +1,4 @@
-"""The subcommands of `sluicegate`: serve, check, demo. Errors are lines, never tracebacks."""
+"""The subcommands of `sluicegate`. Errors are lines, never tracebacks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sized
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -13,15 +14,32 @@ import click
 
 from sluicegate import SluicegateError, __version__
 
-from .config import ConfigError, load_config
+from .asking import DEFAULT_ADMIN, ask_reload
+from .config import Config, ConfigError, admin_config, load_config
 from .demo import demonstrate
+from .doctor_command import doctor_command
+from .init_command import init_command, schema_command
+from .link_commands import (
+    hash_password_command,
+    new_key_command,
+    revoke_command,
+    sign_command,
+    verify_command,
+)
+from .listening import Listeners, bound_unsent, listen, listen_for_admin, url_of
 from .log import configure_log
-from .server import ended_by_signals, listen, serve, url_of
+from .reloading import ConfigFile, Operation
+from .server import serve
+from .signals import HangUps, ended_by_signals
+from .systemd import BadActivation, Notifier, activated_sockets
 
 logger = logging.getLogger("sluicegate")
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8080
+
+ADMIN_SOCKET: Final = "admin"
+"""The name of a socket that systemd hands over for the administration, and not for clients."""
 
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
@@ -54,16 +72,76 @@ def sluicegate() -> None:
     type=click.IntRange(1, 256),
     help="Processes that share the port.",
 )
-def serve_command(config: Path, host: str, port: int, workers: int) -> None:
-    """Serve the routes of CONFIG, a TOML file."""
+@click.option(
+    "--admin",
+    metavar="HOST:PORT",
+    help="Address for who looks after the gateway, instead of [admin] address; 'off' for none.",
+)
+def serve_command(config: Path, host: str, port: int, workers: int, admin: str | None) -> None:
+    """Serve the routes of CONFIG, a TOML file.
+
+    SIGHUP and `sluicegate reload` read it again. A listening socket that systemd hands over is used
+    instead of --host and --port.
+    """
+    file = ConfigFile(config, os.environ)
+    operation = Operation(file, HangUps(), Notifier.of(os.environ))
     try:
-        checked = load_config(config, os.environ)
-        with ended_by_signals(), listen(host, port) as bound:
+        checked = file.read()
+        with ExitStack() as stack:
+            stack.enter_context(ended_by_signals(operation.hang_ups.handle))
             configure_log(checked.gateway.log)
-            logger.info("sluicegate %s: %s at %s", __version__, config, url_of(bound))
-            serve(checked, bound, workers)
+            listeners = stack.enter_context(closing(_listeners(checked, host, port, admin)))
+            _announce(config, checked, listeners)
+            serve(checked, listeners, workers, operation)
     except SluicegateError as exc:
         _fail(exc)
+
+
+def _listeners(checked: Config, host: str, port: int, admin: str | None) -> Listeners:
+    """The sockets that this process was started with, or else new ones."""
+    given = activated_sockets(os.environ)
+    clients = [one.socket for one in given if one.name != ADMIN_SOCKET]
+    admins = [one.socket for one in given if one.name == ADMIN_SOCKET]
+    if len(clients) > 1 or len(admins) > 1:
+        raise BadActivation(
+            f"LISTEN_FDS: found {len(given)} sockets; expected one, and at most another one whose name is "
+            f"{ADMIN_SOCKET!r}"
+        )
+    if clients:
+        bound_unsent(clients[0])
+    else:
+        clients = [listen(host, port)]
+    wanted = checked.admin if admin is None else admin_config(admin, checked.admin)
+    return Listeners(clients[0], admins[0] if admins else listen_for_admin(wanted))
+
+
+def _announce(file: Path, checked: Config, listeners: Listeners) -> None:
+    scheme = "http" if checked.tls is None else "https"
+    logger.info("sluicegate %s: %s at %s", __version__, file, url_of(listeners.clients, scheme))
+    if listeners.admin is not None:
+        logger.info("metrics and reload at %s", url_of(listeners.admin))
+
+
+@sluicegate.command("reload")
+@click.option(
+    "--admin",
+    default=DEFAULT_ADMIN,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Address of the gateway's administration.",
+)
+def reload_command(admin: str) -> None:
+    """Let a gateway that runs read its configuration again.
+
+    Exits with 0 if the new one is in place, with 1 if it is not, and prints why.
+    """
+    try:
+        result = ask_reload(admin)
+    except SluicegateError as exc:
+        _fail(exc)
+    click.echo(result.message, err=not result.ok)
+    if not result.ok:
+        sys.exit(EXIT_FAILURE)
 
 
 @sluicegate.command("check")
@@ -91,6 +169,19 @@ def demo_command(host: str, port: int) -> None:
             demonstrate(bound, url_of(bound), click.echo)
     except SluicegateError as exc:
         _fail(exc)
+
+
+for command in (
+    doctor_command,
+    init_command,
+    schema_command,
+    sign_command,
+    verify_command,
+    revoke_command,
+    new_key_command,
+    hash_password_command,
+):
+    sluicegate.add_command(command)
 
 
 def _counted(things: Sized, name: str) -> str:

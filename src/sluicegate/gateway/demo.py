@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from .config import load_config
 from .demo_upstream import upstream
+from .listening import Listeners
 from .server import serve
 
 TEN_MEGABYTES: Final = 10_000_000
@@ -79,7 +80,7 @@ def demonstrate(bound: socket.socket, url: str, say: Callable[[str], None]) -> N
         config = place / "sluicegate.toml"
         config.write_text(_CONFIG.substitute(folder=quote(str(folder)), upstream=upstream_url))
         say(_WELCOME.substitute(url=url, config=config, folder=folder))
-        serve(load_config(config, os.environ), bound)
+        serve(load_config(config, os.environ), Listeners(bound))
 
 
 def make_samples(folder: Path) -> None:

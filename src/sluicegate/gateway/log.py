@@ -41,7 +41,12 @@ _LEVELS: Final[Mapping[Outcome, int]] = {
     Outcome.FAILED: logging.ERROR,
 }
 
-_EXPECTED: Final = frozenset({"NotFound", "InvalidKey", "MethodNotAllowed"})
+_EXPECTED: Final = frozenset(
+    {
+        *("NotFound", "InvalidKey", "MethodNotAllowed", "Refused", "Limited"),
+        *("BadRequest", "BadPath", "BadParameter", "NoRoute"),
+    }
+)
 """Errors that are a client's: what is answered with them is no more than a line."""
 
 
@@ -110,7 +115,8 @@ def fields_of(record: TransferRecord) -> dict[str, object]:
 
 
 _UNUSED: Final = logging.getLogger(TRANSFERS)
-_NAMES: Final = tuple(one.name for one in fields(TransferRecord) if one.name != "span_served")
+_UNWRITTEN: Final = frozenset({"span_served", "parent", "events"})
+_NAMES: Final = tuple(one.name for one in fields(TransferRecord) if one.name not in _UNWRITTEN)
 _values: Final = attrgetter(*_NAMES)
 
 

@@ -8,7 +8,8 @@ The order in which the routes are given has no part in it, and no regular expres
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from .paths import BadPath, canonical_segments
+from sluicegate.http.paths import BadPath, canonical_segments
+
 from .targets import ObjectTemplate, UpstreamTemplate
 from .templates import INT, PATH, STR, UUID, Parameter, ParameterType, RouteTemplate, TemplateError
 

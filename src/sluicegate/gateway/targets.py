@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address
-from typing import Self
+from typing import Final, Self
 from urllib.parse import quote, unquote
 
-from .paths import BadPath, has_control, has_dot_piece
+from sluicegate.http.paths import BadPath, has_control, has_dot_piece
+
 from .templates import NAME, PLACEHOLDER, TemplateError
 
 _STORE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_CLAIM = re.compile(r"claims\.[A-Za-z_][A-Za-z0-9_]*")
 _UPSTREAM = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 _MALFORMED_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -25,41 +27,50 @@ _LITERAL_SAFE = "%!$&'()*+,;=:@/"
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A place in a target template that a path parameter fills."""
+    """A place in a target template that a path parameter fills, or a claim: `{claims.sub}`."""
 
     name: str
 
 
+CLAIM_PREFIX: Final = "claims."
+"""How the name of a placeholder begins that is filled with what is known of who asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectTemplate:
-    """An object of a store, such as `images:test/{task_id}/image.jpg`."""
+    """An object of a store, such as `images:test/{task_id}/image.jpg`.
+
+    Where the store is a placeholder, whoever renders the template holds its value against a list.
+    """
 
     text: str
-    store: str
+    store: str | Placeholder
     key: tuple[str | Placeholder, ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `STORE:KEY`, where placeholders stand in the key alone; raises `TemplateError`."""
+        """Read `STORE:KEY`, where STORE is a name or one placeholder; raises `TemplateError`."""
         store, colon, key = text.partition(":")
         if not colon or not key:
             raise TemplateError(text, "STORE:KEY, such as 'images:test/{task_id}/image.jpg'")
+        found = PLACEHOLDER.fullmatch(store)
+        if found is not None and NAME.fullmatch(found[1]):
+            return cls(text, Placeholder(found[1]), _pieces(key))
         if not _STORE_NAME.fullmatch(store):
-            raise TemplateError(
-                store, "a store's name before the ':' (a placeholder may stand in the key only)"
-            )
+            raise TemplateError(store, "a store's name before the ':', or one placeholder as a whole")
         return cls(text, store, _pieces(key))
 
     @property
     def names(self) -> frozenset[str]:
-        """The parameters that the key needs."""
-        return _names(self.key)
+        """The parameters and claims that the store and the key need."""
+        store = frozenset({self.store.name}) if isinstance(self.store, Placeholder) else frozenset()
+        return _names(self.key) | store
 
     def render(self, params: Mapping[str, str]) -> tuple[str, str]:
         """Return the store's name and the key; raises `BadPath` where the key would hold a dot segment."""
         key = _filled(self.key, params.__getitem__)
         _check_dots(key)
-        return self.store, key
+        return params[self.store.name] if isinstance(self.store, Placeholder) else self.store, key
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +133,7 @@ def _pieces(text: str) -> tuple[str | Placeholder, ...]:
     parts = PLACEHOLDER.split(text)
     literals, names = parts[::2], parts[1::2]
     for name in names:
-        if not NAME.fullmatch(name):
+        if not NAME.fullmatch(name) and not _CLAIM.fullmatch(name):
             raise TemplateError(
                 f"{{{name}}}", "a placeholder {name} whose name the path of the route declares"
             )

@@ -6,28 +6,26 @@ uvicorn's own supervisor keeps the socket open while it waits for its workers, a
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.connection import Connection, wait
 from multiprocessing.resource_tracker import ensure_running
+from pathlib import Path
 from typing import Final
 
 from .config import Config
+from .listening import Listeners
+from .reloading import Operation
+from .rounds import Rounds
+from .shared_metrics import add_ended
+from .signals import ENDING
+from .worker import NOT_STARTED, Work, Worker
 
 logger = logging.getLogger(__name__)
-
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-
-NOT_STARTED: Final = 3
-"""The exit code of a worker that could not start: another one would not either."""
 
 RESTART_SECONDS: Final = 0.5
 """Between the end of a worker and the start of another: one that ends at once must not take the machine."""
@@ -35,108 +33,150 @@ RESTART_SECONDS: Final = 0.5
 END_SECONDS: Final = 10.0
 """How long beyond the drain timeout a worker may take to end, before it is killed."""
 
-Work = Callable[[Config, socket.socket], bool]
-"""Serves until a signal comes; false if it did not start."""
 
-
-def supervise(work: Work, config: Config, bound: socket.socket, count: int) -> bool:
+def supervise(  # noqa: PLR0913, PLR0917 - what workers are made of
+    work: Work,
+    config: Config,
+    listeners: Listeners,
+    count: int,
+    operation: Operation | None = None,
+    metrics: Path | None = None,
+) -> bool:
     """Run `count` processes that do `work` until a signal comes; returns whether they could start.
 
     A worker that ends by itself is replaced. After a signal the socket is closed, and each worker ends what
-    is under way; a second signal ends them at once.
+    is under way; a second signal ends them at once. An `operation` says when its file is to be read again.
+    `metrics` is the folder in which the workers count; what those counted that have ended is kept there.
     """
     with _woken_by_signals() as woken:
-        workers = _Workers(work, config, bound, count)
+        workers = _Workers(partial(Worker, work, listeners=listeners), config, count, operation, metrics)
         started = workers.watch(woken)
-        bound.close()
-        workers.end(woken, config.gateway.drain_timeout + END_SECONDS)
+        listeners.close()
+        workers.end(woken)
     return started
 
 
 class _Workers:
     """The processes that are running."""
 
-    def __init__(self, work: Work, config: Config, bound: socket.socket, count: int) -> None:
-        self._make = partial(_start, work, config, bound)
+    def __init__(
+        self,
+        start: partial[Worker],
+        config: Config,
+        count: int,
+        operation: Operation | None,
+        metrics: Path | None,
+    ) -> None:
+        self._start = start
+        self._metrics = metrics
+        self._operation = operation
+        # When to start another worker, for each that is missing.
+        self._due: list[float] = []
+        self._running: list[Worker] = []
+        self._rounds = Rounds(config, self._running, count, operation)
         # It would let signals through while it starts.
         ensure_running()
-        self._running = [self._make() for _ in range(count)]
+        for _ in range(count):
+            self._begin_another()
 
     def watch(self, woken: socket.socket) -> bool:
         """Replace who ends, until a signal comes; false once one could not start."""
         while True:
-            ready = wait([woken, *(process.sentinel for process in self._running)])
-            if woken in ready and _has_signal(woken):
+            came = wait([woken, *self._sentinels(), *self._pipes()], self._seconds_left())
+            if woken in came and _has_ended(woken):
                 return True
-            for process in [process for process in self._running if process.exitcode is not None]:
-                self._running.remove(process)
-                if process.exitcode == NOT_STARTED:
-                    return False
-                logger.warning(
-                    "worker %s ended (exit code %s): another one is started", process.pid, process.exitcode
-                )
-                time.sleep(RESTART_SECONDS)
-                self._running.append(self._make())
+            if self._operation is not None and self._operation.hang_ups.taken():
+                self._rounds.ask()
+            for worker in [worker for worker in self._running if worker.pipe in came]:
+                self._hear(worker)
+            if not self._collect():
+                return False
+            self._rounds.check_time()
+            while self._due and self._due[0] <= time.monotonic():
+                del self._due[0]
+                self._begin_another()
 
-    def end(self, woken: socket.socket, seconds: float) -> None:
-        """Tell all to end, again for each further signal, and wait; kill who has not after `seconds`."""
+    def _seconds_left(self) -> float | None:
+        restart = max(self._due[0] - time.monotonic(), 0.0) if self._due else None
+        times = [one for one in (restart, self._rounds.seconds_left) if one is not None]
+        return min(times, default=None)
+
+    def _begin_another(self) -> None:
+        self._running.append(self._start(config=self._rounds.config))
+
+    def _hear(self, worker: Worker) -> None:
+        report = worker.hear()
+        if report is None:
+            # Its end is seen by its sentinel; its pipe would be readable for ever.
+            worker.close()
+        else:
+            self._rounds.heard(worker, report)
+
+    def _collect(self) -> bool:
+        """Take out who has ended; false if one of them could not start."""
+        for worker in [worker for worker in self._running if worker.process.exitcode is not None]:
+            self._running.remove(worker)
+            worker.close()
+            code = worker.process.exitcode
+            if code == NOT_STARTED:
+                return False
+            logger.warning("worker %s ended (exit code %s): another one is started", worker.pid, code)
+            self._due.append(time.monotonic() + RESTART_SECONDS)
+            self._keep_numbers()
+            self._rounds.lost(worker)
+        return True
+
+    def _keep_numbers(self) -> None:
+        """Add what an ended worker has counted to what the others before it have."""
+        if self._metrics is None:
+            return
+        try:
+            add_ended(self._metrics, [worker.pid for worker in self._running if worker.pid is not None])
+        except OSError as exc:
+            logger.error("the numbers of an ended worker are lost: %s", exc)  # noqa: TRY400
+
+    def end(self, woken: socket.socket) -> None:
+        """Tell all to end, again for each further signal, and wait; kill who has not after a while."""
+        self._rounds.end()
+        seconds = self._rounds.config.gateway.drain_timeout + END_SECONDS
         deadline = time.monotonic() + seconds
         self._terminate()
         while self._running:
-            ready = wait(
-                [woken, *(process.sentinel for process in self._running)], deadline - time.monotonic()
-            )
-            if woken in ready and _has_signal(woken):
+            came = wait([woken, *self._sentinels()], max(deadline - time.monotonic(), 0.0))
+            if woken in came and _has_ended(woken):
                 self._terminate()
-            if not ready:
+            if not came:
                 logger.error(
                     "%s workers have not ended after %s s: they are killed", len(self._running), seconds
                 )
-                for process in self._running:
-                    process.kill()
+                for worker in self._running:
+                    worker.process.kill()
                 deadline += seconds
-            self._running = [process for process in self._running if process.exitcode is None]
+            self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        for worker in [worker for worker in self._running if worker.process.exitcode is not None]:
+            worker.close()
+            self._running.remove(worker)
 
     def _terminate(self) -> None:
-        for process in self._running:
-            process.terminate()
+        for worker in self._running:
+            worker.process.terminate()
 
+    def _sentinels(self) -> list[int]:
+        return [worker.process.sentinel for worker in self._running]
 
-def _start(work: Work, config: Config, bound: socket.socket) -> SpawnProcess:
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(work, config, bound))
-    # Ctrl-C at a terminal reaches the worker too, at any moment: it waits until the worker ignores it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return process
-
-
-def _work(work: Work, config: Config, bound: socket.socket) -> None:
-    """What a worker does. SIGTERM alone ends it: the others go to the whole group of a terminal."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if not work(config, bound):
-        raise SystemExit(NOT_STARTED)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
+    def _pipes(self) -> list[Connection]:
+        return [worker.pipe for worker in self._running if not worker.pipe.closed]
 
 
 @contextmanager
 def _woken_by_signals() -> Iterator[socket.socket]:
-    """A socket that can be read from when SIGINT or SIGTERM has come, instead of what they did."""
+    """A socket that can be read from when a signal has come; SIGINT and SIGTERM do nothing else."""
     reading, writing = socket.socketpair()
     with reading, writing:
         writing.setblocking(False)
-        before = {number: signal.signal(number, _ignore) for number in SIGNALS}
+        before = {number: signal.signal(number, _ignore) for number in ENDING}
         before_fd = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
         try:
             yield reading
@@ -146,9 +186,9 @@ def _woken_by_signals() -> Iterator[socket.socket]:
                 signal.signal(number, handler)
 
 
-def _has_signal(woken: socket.socket) -> bool:
-    """Whether a signal of ours was written: others have handlers too, and SIGHUP's raises SIGTERM."""
-    return any(number in SIGNALS for number in woken.recv(1024))
+def _has_ended(woken: socket.socket) -> bool:
+    """Whether a signal to end was written: others have handlers too, and SIGHUP's may raise SIGTERM."""
+    return any(number in ENDING for number in woken.recv(1024))
 
 
 def _ignore(*_: object) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, Literal
+
+MAX_EVENTS: Final = 64
+"""How many events a tally keeps, the first ones: a transfer that goes wrong all day must not grow."""
+
+Event = Literal["resume", "retry", "park", "unpark"]
 
 
 @dataclass(slots=True)
@@ -16,6 +23,10 @@ class Tally:
     - `retries`: how often a request that failed was made again.
     - `parkings` and `parked_seconds`: how often, and how long in all, no connection to the origin was held
       because the client took nothing.
+    - `origin_bytes`: content that came from the origin, also what was thrown away and asked for again.
+    - `events`: what happened and when, by the time of the event loop, at most `MAX_EVENTS` of them.
+    - `note_parked`: called with 1 when the transfer is parked, and with -1 when it is not any more. It must
+      not raise.
     """
 
     requests: int = 0
@@ -24,3 +35,39 @@ class Tally:
     retries: int = 0
     parkings: int = 0
     parked_seconds: float = 0.0
+    origin_bytes: int = 0
+    events: tuple[tuple[float, Event], ...] = ()
+    note_parked: Callable[[int], None] | None = None
+    parked_at: float | None = None
+
+    def resumed(self, now: float) -> None:
+        """Count a resume."""
+        self.resumes += 1
+        self._note("resume", now)
+
+    def retried(self, now: float) -> None:
+        """Count a retry."""
+        self.retries += 1
+        self._note("retry", now)
+
+    def park(self, now: float) -> None:
+        """Count a parking that begins."""
+        self.parkings += 1
+        self.parked_at = now
+        self._note("park", now)
+        if self.note_parked is not None:
+            self.note_parked(1)
+
+    def unpark(self, now: float) -> None:
+        """Count the time of a parking that ends; nothing where there is none."""
+        if self.parked_at is None:
+            return
+        self.parked_seconds += now - self.parked_at
+        self.parked_at = None
+        self._note("unpark", now)
+        if self.note_parked is not None:
+            self.note_parked(-1)
+
+    def _note(self, event: Event, now: float) -> None:
+        if len(self.events) < MAX_EVENTS:
+            self.events = (*self.events, (now, event))

@@ -2,17 +2,32 @@
 
 from .errors import ConfigError, Mistake
 from .loading import load_config, parse_config
-from .values import Config, GatewayConfig, RouteConfig, StoreConfig, TransfersConfig, UpstreamConfig
+from .serving import admin_config
+from .values import (
+    AdminConfig,
+    Config,
+    GatewayConfig,
+    LimitsConfig,
+    RouteConfig,
+    StoreConfig,
+    TlsConfig,
+    TransfersConfig,
+    UpstreamConfig,
+)
 
 __all__ = [
+    "AdminConfig",
     "Config",
     "ConfigError",
     "GatewayConfig",
+    "LimitsConfig",
     "Mistake",
     "RouteConfig",
     "StoreConfig",
+    "TlsConfig",
     "TransfersConfig",
     "UpstreamConfig",
+    "admin_config",
     "load_config",
     "parse_config",
 ]

@@ -14,9 +14,12 @@ from ..targets import without_secrets
 from .lines import KeyLines, Location
 
 SECRET_KEYS = frozenset(
-    {"access_key_id", "secret_access_key", "session_token", "account_key", "sas_token", "request_headers"}
+    {
+        *("access_key_id", "secret_access_key", "session_token", "account_key", "sas_token"),
+        *("request_headers", "keys", "users", "storage"),
+    }
 )
-_URL_KEYS = frozenset({"url", "endpoint_url", "upstream"})
+_URL_KEYS = frozenset({"url", "endpoint_url", "upstream", "jwks_url", "issuer"})
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_SHOWN = 100
 

@@ -5,13 +5,17 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from .auth import build_auth
 from .environment import expand_table
 from .errors import ConfigError, Mistake, Report
+from .limits import build_server_limits
 from .lines import KeyLines
-from .model import FileTable, GatewayTable, TransfersTable, read_tables
+from .model import read_tables
 from .routes import DOCUMENT_PATHS, HEALTH_PATHS, RouteContext, build_routes
+from .serving import build_admin, build_gateway, build_tls, build_transfers
 from .stores import build_store
-from .values import Config, GatewayConfig, TransfersConfig
+from .tables import AuthTable, FileTable
+from .values import AuthType, Config
 
 _SYNTAX_PLACE = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
 
@@ -65,18 +69,33 @@ def _build(tables: FileTable, document: Mapping[str, object], base: Path, report
     stores = {name: build_store(name, table, base, report) for name, table in tables.stores.items()}
     if not tables.routes and not report.has(("routes",)):
         report.add(("routes",), "nothing", "at least one [[routes]] table")
-    gateway = _gateway(tables.gateway)
-    reserved = frozenset(HEALTH_PATHS + (DOCUMENT_PATHS if gateway.openapi else ()))
-    written = document.get("stores")
-    names = frozenset(written if isinstance(written, dict) else ())
-    routes = build_routes(tables.routes, RouteContext(names, reserved, base, report))
-    sound = {name: store for name, store in stores.items() if store is not None}
-    return Config(stores=sound, routes=routes, gateway=gateway, transfers=_transfers(tables.transfers))
+    auth = {name: build_auth(name, table, base, report) for name, table in tables.auth.items()}
+    gateway = build_gateway(tables.gateway, is_guarded=bool(auth))
+    context = RouteContext(
+        store_names=_names(document, "stores"),
+        auth_kinds={name: _kind(tables.auth.get(name)) for name in _names(document, "auth")},
+        defaults=tables.defaults,
+        reserved_paths=frozenset(HEALTH_PATHS + (DOCUMENT_PATHS if gateway.openapi else ())),
+        base=base,
+        report=report,
+    )
+    return Config(
+        stores={name: store for name, store in stores.items() if store is not None},
+        routes=build_routes(tables.routes, context),
+        auth={name: way for name, way in auth.items() if way is not None},
+        limits=build_server_limits(tables.limits, report),
+        gateway=gateway,
+        transfers=build_transfers(tables.transfers),
+        admin=build_admin(tables.admin),
+        tls=build_tls(tables.tls, base, report),
+    )
 
 
-def _gateway(table: GatewayTable) -> GatewayConfig:
-    return GatewayConfig(**table.model_dump(exclude_none=True))
+def _names(document: Mapping[str, object], key: str) -> frozenset[str]:
+    """The names in `[KEY.NAME]`, also of tables that are wrong: naming one of those is no further mistake."""
+    written = document.get(key)
+    return frozenset(written if isinstance(written, dict) else ())
 
 
-def _transfers(table: TransfersTable) -> TransfersConfig:
-    return TransfersConfig(**table.model_dump(exclude_none=True))
+def _kind(table: AuthTable | None) -> AuthType | None:
+    return None if table is None else table.type

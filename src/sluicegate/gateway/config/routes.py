@@ -1,17 +1,23 @@
 """From the tables of `[[routes]]` to checked routes: their paths, and what they lead to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..targets import ObjectTemplate, UpstreamTemplate
+from sluicegate import HttpOptions
+from sluicegate.errors import SluicegateError
+from sluicegate.http.paths import has_control, has_dot_piece
+
+from ..targets import CLAIM_PREFIX, ObjectTemplate, Placeholder, UpstreamTemplate
 from ..templates import PATH, RouteTemplate, TemplateError
 from .errors import Report, dotted, one_of
 from .files import existing_file
 from .headers import ANSWER_FIELDS, REQUEST_FIELDS, read_fields
+from .limits import build_limits
 from .lines import Location
-from .model import RouteTable
-from .values import RouteConfig, UpstreamConfig
+from .sharing import build_cors
+from .tables import CorsTable, DefaultsTable, RouteTable
+from .values import PUBLIC, AuthType, RouteConfig, UpstreamConfig
 
 HEALTH_PATHS = ("/healthz", "/readyz")
 """Paths that the gateway itself answers."""
@@ -19,7 +25,16 @@ HEALTH_PATHS = ("/healthz", "/readyz")
 DOCUMENT_PATHS = ("/docs", "/openapi.json")
 """Paths that the gateway itself answers, unless `openapi = false`."""
 
-_UPSTREAM_ONLY = ("connect_timeout", "read_timeout", "tls_verify", "request_headers")
+_UPSTREAM_ONLY = (
+    *("connect_timeout", "read_timeout", "tls_verify", "request_headers"),
+    *("redirects", "allow_networks", "public_only"),
+)
+_UPSTREAM_SETTINGS = set(_UPSTREAM_ONLY) - {"request_headers"}
+_OBJECT_ONLY = ("stores", "key_prefixes")
+
+GUARDED_CACHE_CONTROL = "private, no-cache"
+"""`Cache-Control` of routes that not everybody may read, unless they have their own: no cache that is shared
+keeps the answer, and a browser asks again whether it still may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,8 @@ class RouteContext:
     """What the routes of a file need to know of the rest of it, and where their mistakes go."""
 
     store_names: frozenset[str]
+    auth_kinds: Mapping[str, AuthType | None]
+    defaults: DefaultsTable
     reserved_paths: frozenset[str]
     base: Path
     report: Report
@@ -87,10 +104,12 @@ def _check_shapes(paths: Sequence[RouteTemplate | None], report: Report) -> None
 
 def _build_route(route: _Written) -> RouteConfig | None:
     table, report = route.table, route.context.report
-    target = _target(route)
+    target, auth = _target(route), _auth(route)
     headers = read_fields(table.headers, ANSWER_FIELDS, (*route.location, "headers"), report)
-    if route.path is None or target is None:
+    cors = build_cors(*_cors(route), report)
+    if route.path is None or target is None or auth is None:
         return None
+    _check_claims(route, target, auth)
     return RouteConfig(
         path=route.path,
         target=target,
@@ -100,9 +119,60 @@ def _build_route(route: _Written) -> RouteConfig | None:
         filename=table.filename,
         # A name is for saving under: without a word on it, the file is to be saved.
         disposition=table.disposition or ("attachment" if table.filename else None),
-        cache_control=table.cache_control,
+        cache_control=table.cache_control or (GUARDED_CACHE_CONTROL if auth else None),
         headers=headers,
+        auth=auth,
+        methods=tuple(dict.fromkeys(table.methods or ("GET", "HEAD"))),
+        stores=table.stores or (),
+        key_prefixes=_key_prefixes(route),
+        active_content=table.active_content or route.context.defaults.active_content or "sandbox",
+        cors=cors,
+        limits=build_limits(table.limits),
     )
+
+
+def _cors(route: _Written) -> tuple[CorsTable | None, Location]:
+    if route.table.cors is not None:
+        return route.table.cors, (*route.location, "cors")
+    return route.context.defaults.cors, ("defaults", "cors")
+
+
+def _auth(route: _Written) -> tuple[str, ...] | None:
+    """Return who may read; None where that is not said, or cannot be."""
+    kinds, written, location = route.context.auth_kinds, route.table.auth, (*route.location, "auth")
+    if written is None:
+        written, location = route.context.defaults.auth, ("defaults", "auth")
+    report = route.context.report
+    if written is None:
+        if kinds and not report.has((*route.location, "auth")) and not report.has(("defaults", "auth")):
+            # Nothing is open by having been forgotten.
+            allowed = f"one of: {', '.join(sorted(kinds))}; or {PUBLIC!r} for a route that anybody may read"
+            report.add((*route.location, "auth"), "nothing, where there is an [auth.NAME]", allowed)
+        return None if kinds else ()
+    if written == (PUBLIC,):
+        return ()
+    for name in written:
+        if name not in kinds and not report.has(location):
+            known = one_of([*kinds, PUBLIC], name) if name != PUBLIC else "it alone, or names without it"
+            report.add(location, repr(name), known)
+    return None if not written or report.has(location) else written
+
+
+def _key_prefixes(route: _Written) -> tuple[str, ...]:
+    prefixes = route.table.key_prefixes or ()
+    for prefix in prefixes:
+        if not prefix.endswith("/") or prefix.startswith("/") or has_control(prefix) or has_dot_piece(prefix):
+            allowed = "prefixes such as 'public/', which end with a slash: 'a' would allow 'ab' too"
+            route.add_value("key_prefixes", prefix, allowed)
+    return prefixes
+
+
+def _check_claims(route: _Written, target: ObjectTemplate | UpstreamConfig, auth: tuple[str, ...]) -> None:
+    template = target if isinstance(target, ObjectTemplate) else target.template
+    claims = sorted(name for name in template.names if name.startswith(CLAIM_PREFIX))
+    if claims and not auth:
+        key = "object" if isinstance(target, ObjectTemplate) else "upstream"
+        route.add(key, f"the claim {{{claims[0]}}} on a public route", "auth, which claims come from")
 
 
 def _target(route: _Written) -> ObjectTemplate | UpstreamConfig | None:
@@ -127,12 +197,23 @@ def _object(route: _Written) -> ObjectTemplate | None:
     except TemplateError as exc:
         route.add_value("object", exc.found, exc.allowed)
         return None
-    names = route.context.store_names
-    if template.store not in names:
-        known = one_of(names, template.store) if names else "a store that [stores.NAME] defines"
-        route.add("object", f"the unknown store {template.store!r}", known)
+    _check_store(route, template)
     _check_placeholders(route, "object", template.names)
     return template
+
+
+def _check_store(route: _Written, template: ObjectTemplate) -> None:
+    names, allowed = route.context.store_names, route.table.stores or ()
+    if isinstance(template.store, Placeholder):
+        if not allowed:
+            route.add("object", "a placeholder for the store", "stores, the list of those that it may name")
+    elif allowed:
+        route.add("stores", "stores on a route of one store", "it where the store is a placeholder")
+    named = [("object", template.store)] if isinstance(template.store, str) else []
+    for key, name in (*named, *(("stores", name) for name in allowed)):
+        if name not in names:
+            known = one_of(names, name) if names else "a store that [stores.NAME] defines"
+            route.add(key, f"the unknown store {name!r}", known)
 
 
 def _upstream(route: _Written) -> UpstreamConfig | None:
@@ -141,7 +222,9 @@ def _upstream(route: _Written) -> UpstreamConfig | None:
         return None
     headers_at, file_at = (*route.location, "request_headers"), (*route.location, "tls_verify")
     headers = read_fields(table.request_headers, REQUEST_FIELDS, headers_at, context.report)
-    settings = table.model_dump(include={"connect_timeout", "read_timeout", "tls_verify"}, exclude_none=True)
+    for key in sorted(table.model_fields_set.intersection(_OBJECT_ONLY)):
+        route.add(key, f"{key} on a route with upstream", "it on routes with object only")
+    settings = table.model_dump(include=_UPSTREAM_SETTINGS, exclude_none=True)
     if isinstance(table.tls_verify, str):
         settings["tls_verify"] = existing_file(context.base, table.tls_verify, file_at, context.report)
     parameters = route.path.parameters if route.path is not None else ()
@@ -152,6 +235,11 @@ def _upstream(route: _Written) -> UpstreamConfig | None:
         route.add_value("upstream", exc.found, exc.allowed)
         return None
     _check_placeholders(route, "upstream", template.names)
+    try:
+        # Made to be checked: what it cannot use, it says.
+        HttpOptions(redirects=table.redirects or (), allow_networks=table.allow_networks or ())
+    except SluicegateError as exc:
+        route.add("redirects", "what cannot be used", str(exc))
     return UpstreamConfig(template=template, request_headers=headers, **settings)
 
 
@@ -159,6 +247,6 @@ def _check_placeholders(route: _Written, key: str, names: frozenset[str]) -> Non
     if route.path is None:
         return
     declared = {parameter.name for parameter in route.path.parameters}
-    for name in sorted(names - declared):
+    for name in sorted(name for name in names - declared if not name.startswith(CLAIM_PREFIX)):
         allowed = one_of(declared, name) if declared else "no placeholder, for the path declares none"
         route.add(key, f"the placeholder {{{name}}}, which the path does not declare", allowed)

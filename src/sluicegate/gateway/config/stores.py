@@ -4,16 +4,18 @@ import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from ..paths import has_control, has_dot_piece
+from sluicegate.http.paths import has_control, has_dot_piece
+
 from ..targets import UpstreamTemplate
 from ..templates import TemplateError
 from .errors import Report
 from .files import existing_file, existing_folder
+from .kinds import TABLE_NAME
 from .lines import Location
-from .model import StoreTable
+from .tables import StoreTable
 from .values import StoreConfig
 
-_EVERYWHERE = frozenset({"url", "client"})
+_EVERYWHERE = frozenset({"url", "client", "probe"})
 _REMOTE = _EVERYWHERE | {"endpoint_url", "anonymous", "tls_verify", "connect_timeout", "read_timeout"}
 _OF_S3 = {"region", "access_key_id", "secret_access_key", "session_token", "profile", "addressing"}
 
@@ -38,7 +40,6 @@ _TOGETHER = (
     ("session_token", "access_key_id"),
 )
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _URL_FORMS = "s3://BUCKET, gs://BUCKET or az://CONTAINER with or without /PREFIX, file:///FOLDER or memory://"
 
@@ -46,7 +47,7 @@ _URL_FORMS = "s3://BUCKET, gs://BUCKET or az://CONTAINER with or without /PREFIX
 def build_store(name: str, table: StoreTable, base: Path, report: Report) -> StoreConfig | None:
     """Return the store of a table, or None where its URL cannot be used; relative files are below `base`."""
     location: Location = ("stores", name)
-    if not _NAME.fullmatch(name):
+    if not TABLE_NAME.fullmatch(name):
         report.add(location, repr(name), "a name of ASCII letters, digits, '_' and '-'")
     _check_combinations(table, location, report)
     _check_endpoint(table.endpoint_url, (*location, "endpoint_url"), report)

@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sluicegate import TransferOptions
+from sluicegate.access.bearer import BearerOptions
+from sluicegate.access.forward import ForwardOptions
+from sluicegate.access.links import DEFAULT_OPTIONS, LinkOptions
+from sluicegate.http.active_content import ActiveContent
+from sluicegate.http.cors import CorsPolicy
+from sluicegate.http.ranges import MAX_RANGES
 
 from ..targets import ObjectTemplate, UpstreamTemplate
 from ..templates import RouteTemplate
@@ -23,6 +29,10 @@ Client = Literal["obstore", "aiobotocore", "botocore"]
 Addressing = Literal["path", "virtual"]
 Disposition = Literal["inline", "attachment"]
 LogStyle = Literal["auto", "json", "text"]
+AuthType = Literal["signed", "jwt", "api_key", "basic", "forward"]
+
+PUBLIC = "public"
+"""In the place of the name of an `[auth.NAME]`: anybody may read."""
 
 _TRANSFERS = TransferOptions()
 
@@ -54,6 +64,85 @@ class StoreConfig:
     account_key: str | None = field(default=None, repr=False)
     sas_token: str | None = field(default=None, repr=False)
     service_account_file: str | None = None
+    probe: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedAuth:
+    """Signed links: secrets by key id, of which the first signs."""
+
+    name: str
+    keys: Mapping[str, str] = field(repr=False)
+    options: LinkOptions = DEFAULT_OPTIONS
+    revoked_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JwtAuth:
+    """Tokens of an OpenID provider, or of whoever has the private key."""
+
+    name: str
+    options: BearerOptions
+    jwks_url: str | None = None
+    key_file: str | None = None
+    tls_verify: bool | str = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyAuth:
+    """API keys: their hashes by the name of who has them."""
+
+    name: str
+    keys: Mapping[str, tuple[str, ...]] = field(repr=False)
+    header: str = "x-api-key"
+    parameter: str | None = None
+    realm: str = "api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicAuth:
+    """Users and the hashes of their passwords."""
+
+    name: str
+    users: Mapping[str, str] = field(repr=False)
+    realm: str = "files"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardAuthConfig:
+    """A service that is asked for each request."""
+
+    name: str
+    options: ForwardOptions
+
+
+AuthConfig = SignedAuth | JwtAuth | ApiKeyAuth | BasicAuth | ForwardAuthConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    """How much is allowed at once and in a time; 0 and `None` are no limit. Rates are `"10/second"`."""
+
+    transfers: int = 0
+    client_transfers: int = 0
+    requests: str | None = None
+    client_requests: str | None = None
+    bytes_per_second: int = 0
+    client_bytes_per_second: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimitsConfig(LimitsConfig):
+    """The limits of the gateway as a whole. Sizes are in bytes, times in seconds."""
+
+    max_head: int = 64 * 1024
+    max_url: int = 8 * 1024
+    max_fields: int = 100
+    max_ranges: int = MAX_RANGES
+    max_connections: int = 0
+    head_timeout: float = 10.0
+    storage: str = field(default="memory://", repr=False)
+    on_failure: Literal["allow", "deny"] = "allow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +154,16 @@ class UpstreamConfig:
     read_timeout: float = READ_TIMEOUT_SECONDS
     tls_verify: bool | str = True
     request_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    redirects: tuple[str, ...] = ()
+    allow_networks: tuple[str, ...] = ()
+    public_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteConfig:
     """A path and what it leads to, with what the answer says beyond what its origin says.
 
+    `auth` are names of ways to show who one is, of which one is enough; none is for a route that is public.
     `headers` are further fields of the answer, names in lower case. `filename` is never set without
     `disposition`.
     """
@@ -84,6 +177,13 @@ class RouteConfig:
     disposition: Disposition | None = None
     cache_control: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    auth: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("GET", "HEAD")
+    stores: tuple[str, ...] = ()
+    key_prefixes: tuple[str, ...] = ()
+    active_content: ActiveContent = "sandbox"
+    cors: CorsPolicy | None = None
+    limits: LimitsConfig = LimitsConfig()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +198,9 @@ class GatewayConfig:
     openapi: bool = True
     drain_timeout: float = 30.0
     log: LogStyle = "auto"
+    trusted_proxies: tuple[str, ...] = ()
+    server_timing: bool = False
+    tracing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +231,35 @@ class TransfersConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdminConfig:
+    """Where who looks after the gateway finds it; `address` is `None` for nowhere.
+
+    An address that nobody has chosen is given up if another process has it.
+    """
+
+    address: str | None = "127.0.0.1:9464"
+    is_chosen: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsConfig:
+    """The gateway's own certificate and key, as paths of PEM files."""
+
+    certificate: str
+    key: str
+    hsts_seconds: int = 31_536_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A whole configuration; stores are by name, routes in the order of the file."""
+    """A whole configuration; stores and ways to show who one is are by name, routes in the file's order."""
 
     stores: Mapping[str, StoreConfig]
     routes: tuple[RouteConfig, ...]
+    auth: Mapping[str, AuthConfig] = field(default_factory=dict)
+    limits: ServerLimitsConfig = ServerLimitsConfig()
     gateway: GatewayConfig = GatewayConfig()
     transfers: TransfersConfig = TransfersConfig()
+    admin: AdminConfig = AdminConfig()
+    tls: TlsConfig | None = None

@@ -1,0 +1,118 @@
+"""What the gateway answers itself, without asking an origin: problems, and the record of each of them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Self
+
+from starlette.types import Message, Scope, Send
+
+from sluicegate import Outcome, TransferRecord
+from sluicegate.http.exchange import accepted_request_id, answer_problem
+from sluicegate.http.fields import Fields
+from sluicegate.http.tracing import trace_id_of
+from sluicegate.observe import Observer, bounded
+
+NO_FIELDS: Fields = ()
+
+RawFields = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """An answer that says what is wrong.
+
+    `detail` is for the client, `error` for the log: `"KIND: what happened"`. `route`, `client` and `subject`
+    are what the record says of the request, as far as it is known.
+    """
+
+    status: int
+    title: str | None = None
+    detail: str | None = None
+    fields: Fields = NO_FIELDS
+    error: str | None = None
+    route: str | None = None
+    key: str = ""
+    client: str | None = None
+    subject: str | None = None
+
+    def about(self, route: str | None, client: str | None) -> Self:
+        """The problem of a request for a route, of a client."""
+        return replace(self, route=route, client=client)
+
+    async def send(self, scope: Scope, send: Send, observe: Observer) -> None:
+        """Answer, and tell the observer."""
+        began = time.monotonic()
+        request_id = request_id_of(scope)
+        title = self.title or HTTPStatus(self.status).phrase
+        problem = answer_problem(self.status, title, request_id, detail=self.detail, fields=self.fields)
+        content = b"" if scope["method"] == "HEAD" else problem.content
+        await send_whole(send, problem.head.status, problem.head.fields, content)
+        observe(self._record(scope, request_id, len(content), time.monotonic() - began))
+
+    def _record(self, scope: Scope, request_id: str, sent: int, seconds: float) -> TransferRecord:
+        return TransferRecord(
+            request_id=request_id,
+            trace_id=trace_id_of(header(scope, b"traceparent")),
+            method=bounded(scope["method"]),
+            route=self.route,
+            store=None,
+            key=self.key or bounded(scope["raw_path"].decode("latin-1")),
+            status=self.status,
+            span_asked=None,
+            span_served=None,
+            bytes_promised=sent,
+            bytes_sent=sent,
+            first_byte_seconds=seconds,
+            duration_seconds=seconds,
+            requests=0,
+            parts=0,
+            resumes=0,
+            retries=0,
+            parkings=0,
+            parked_seconds=0.0,
+            outcome=Outcome.COMPLETE,
+            error=None if self.error is None else bounded(self.error),
+            client=self.client,
+            subject=self.subject,
+        )
+
+
+async def send_whole(send: Send, status: int, fields: Fields, content: bytes = b"") -> None:
+    """Send an answer that is known as a whole."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+    await send({"type": "http.response.start", "status": int(status), "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def adding(fields: RawFields, send: Send) -> Send:
+    """`send`, with further fields in the head of the answer; `Vary` is joined with one that is there."""
+
+    async def added(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": _joined(list(message["headers"]), fields)}
+        await send(message)
+
+    return added
+
+
+def _joined(own: RawFields, more: RawFields) -> RawFields:
+    varies = [value for name, value in (*own, *more) if name == b"vary"]
+    if len(varies) < 2:
+        return own + more
+    others = [field for field in (*own, *more) if field[0] != b"vary"]
+    return [*others, (b"vary", b", ".join(varies))]
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The value of the first field of this lower-case name."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
+def request_id_of(scope: Scope) -> str:
+    """The client's request id if it is harmless, else a new one."""
+    given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
+    return accepted_request_id(", ".join(given)) or secrets.token_hex(8)

@@ -1,0 +1,52 @@
+"""From checked settings to what checks clients: one verifier for each `[auth.NAME]`."""
+
+from functools import partial
+from pathlib import Path
+
+from sluicegate.access.api_keys import ApiKeys
+from sluicegate.access.base import Verifier
+from sluicegate.access.basic import BasicUsers
+from sluicegate.access.bearer import BearerTokens
+from sluicegate.access.forward import ForwardAuth
+from sluicegate.access.key_sets import FileKeys, Issuer, JwksClient, JwksUrl, KeySource
+from sluicegate.access.links import CountUse, SignedLinks
+from sluicegate.access.revoked import RevokedLinks
+from sluicegate.access.tls import client_context
+
+from .values import ApiKeyAuth, AuthConfig, BasicAuth, ForwardAuthConfig, JwtAuth, SignedAuth
+
+
+def verifier_of(auth: AuthConfig, count_use: CountUse | None = None) -> Verifier:
+    """Return what checks clients as `auth` says; raises `SluicegateError` for what cannot be used.
+
+    `count_use` counts the uses of signed links.
+    """
+    match auth:
+        case SignedAuth():
+            return links_of(auth, count_use)
+        case JwtAuth():
+            return BearerTokens(auth.options, _keys(auth))
+        case ApiKeyAuth():
+            return ApiKeys(auth.keys, auth.realm, header=auth.header, parameter=auth.parameter)
+        case BasicAuth():
+            return BasicUsers(auth.users, auth.realm)
+        case ForwardAuthConfig():
+            return ForwardAuth(auth.options)
+
+
+def links_of(auth: SignedAuth, count_use: CountUse | None = None) -> SignedLinks:
+    """Return what makes and checks links; without `count_use` those with a number of uses are refused."""
+    revoked = None if auth.revoked_file is None else RevokedLinks(Path(auth.revoked_file))
+    prefix = None if count_use is None else partial(_use_of, auth.name, count_use)
+    return SignedLinks(auth.keys, auth.options, is_revoked=revoked, count_use=prefix)
+
+
+async def _use_of(name: str, count_use: CountUse, link_id: str, most: int, seconds: int) -> bool | None:
+    return await count_use(f"{name}:{link_id}", most, seconds)
+
+
+def _keys(auth: JwtAuth) -> KeySource:
+    if auth.key_file is not None:
+        return FileKeys(Path(auth.key_file))
+    place = Issuer(auth.options.issuer) if auth.jwks_url is None else JwksUrl(auth.jwks_url)
+    return JwksClient(place, tls=client_context(auth.tls_verify))

@@ -1,0 +1,61 @@
+"""What a configuration connects to, one place after another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from ..config import Config, UpstreamConfig
+from .aims import Aims
+from .endpoints import Endpoint
+from .findings import Findings
+from .limits import CHECK_SECONDS
+from .stores import examine_store
+from .upstreams import Wanted, examine_upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A store or an upstream service: what it is called, and how to examine it."""
+
+    title: str
+    examine: Callable[[], Awaitable[Findings]] = field(repr=False)
+
+
+def places(config: Config, aims: Aims, seconds: float = CHECK_SECONDS) -> tuple[Place, ...]:
+    """The stores in the order of the file, and then the upstream services. Each check may take `seconds`."""
+    return (*_stores(config, aims, seconds), *_upstreams(config, aims, seconds))
+
+
+def _stores(config: Config, aims: Aims, seconds: float) -> list[Place]:
+    read_ahead = config.transfers.read_ahead
+    return [
+        Place(
+            f"store {store.name} ({store.url})",
+            partial(examine_store, store, aims.keys[store.name], read_ahead, seconds),
+        )
+        for store in config.stores.values()
+    ]
+
+
+def _upstreams(config: Config, aims: Aims, seconds: float) -> list[Place]:
+    read_ahead = config.transfers.read_ahead
+    targets = [route.target for route in config.routes if isinstance(route.target, UpstreamConfig)]
+    # Several routes may lead to one service.
+    services = dict.fromkeys(_service(target) for target in targets)
+    return [
+        Place(
+            f"upstream {service}",
+            partial(examine_upstream, service, _wanted(aims, service), read_ahead, seconds),
+        )
+        for service in services
+    ]
+
+
+def _wanted(aims: Aims, service: Endpoint) -> tuple[Wanted, ...]:
+    return tuple(one for one in aims.wanted if _service(one.target) == service)
+
+
+def _service(target: UpstreamConfig) -> Endpoint:
+    return Endpoint.of(target.template.base_url, target.tls_verify)

@@ -1,0 +1,144 @@
+"""uvicorn, with an end that clients, load balancers and operators can rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from types import FrameType
+from typing import Any, Final, Protocol
+
+import uvicorn
+
+from .protocol import LINGER_SECONDS, BoundedProtocol
+from .reloading import Control
+from .signals import ENDING
+from .tls import TlsContext
+
+SWEEP_TICKS: Final = 10
+"""Every second: a tick is a tenth. Requests that are late are found by looking, not by a timer for each."""
+
+RENEWAL_TICKS: Final = 100
+"""Every ten seconds: what renews certificates does so days before they end."""
+
+
+class Drained(Protocol):
+    """An application that can be told that the end has begun."""
+
+    def drain(self) -> None:
+        """Be ready for nothing new. It is called by a signal's handler, and MUST NOT wait."""
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn, with an end that clients, load balancers and operators can rely on.
+
+    At the first signal the gateway is not ready any more, the listener closes, and transfers go on until
+    they end or the drain timeout is over; those left are cancelled, which cuts them. A second signal cancels
+    them at once. `beside` is entered before it serves, and left when the last transfer has ended.
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(  # noqa: PLR0913 - what a server is made of, most of it by name
+        self,
+        gateway: Drained,
+        config: uvicorn.Config,
+        heeded: tuple[int, ...] = ENDING,
+        *,
+        control: Control | None = None,
+        tls: TlsContext | None = None,
+        beside: Sequence[AbstractAsyncContextManager[None]] = (),
+    ) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._heeded = heeded
+        self._control = control
+        self._tls = tls
+        self._beside = beside
+        self._cut_at: dict[object, float] = {}
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal comes."""
+        self._loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
+            for context in self._beside:
+                await stack.enter_async_context(context)
+            if self._control is not None:
+                await stack.enter_async_context(self._control.attached())
+            await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the application and the listener."""
+        await super().startup(sockets)
+        if self._control is not None:
+            self._control.started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listener, and let what is under way end."""
+        if self._control is not None:
+            self._control.stopping()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals to heed while serving, and do not raise them again: they have been obeyed."""
+        before = {number: signal.signal(number, self.handle_exit) for number in self._heeded}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self._gateway.drain()
+        if self.should_exit and self._loop is not None:
+            # The one signal that uvicorn takes for a second one.
+            super().handle_exit(signal.SIGINT, frame)
+            self._loop.call_soon_threadsafe(self._cut_all)
+        else:
+            super().handle_exit(sig, frame)
+
+    def _cut_all(self) -> None:
+        # In this order: what a transfer hears first is how it ended.
+        for task in tuple(self.server_state.tasks):
+            task.cancel("a second signal")
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after connections, ten times in a second; returns whether to end."""
+        self._abort_the_cut()
+        if counter % SWEEP_TICKS == 0:
+            self._end_the_late()
+        if self._tls is not None and counter % RENEWAL_TICKS == 0:
+            self._tls.renew()
+        return await super().on_tick(counter)
+
+    def _end_the_late(self) -> None:
+        now = time.monotonic()
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.end_if_late(now)
+
+    def _abort_the_cut(self) -> None:
+        """End the connections of responses that were cut, whose clients do not read what is left.
+
+        uvicorn closes a connection when it has sent what it holds for it, which may be never.
+        """
+        now = time.monotonic()
+        cut = {one for one in self.server_state.connections if _is_cut(one)}
+        self._cut_at = {one: self._cut_at.get(one, now) for one in cut}
+        for connection in cut:
+            if now - self._cut_at[connection] > LINGER_SECONDS:
+                connection.transport.abort()
+
+
+def _is_cut(connection: Any) -> bool:
+    """Whether a connection is closing before its response is complete."""
+    if connection.transport is None or not connection.transport.is_closing():
+        return False
+    return connection.cycle is not None and not connection.cycle.response_complete

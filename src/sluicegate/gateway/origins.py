@@ -1,0 +1,94 @@
+"""The sources of a configuration: its stores, and the services that it relays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from types import TracebackType
+from typing import Self
+
+from sluicegate import (
+    Budget,
+    HttpOptions,
+    OpenOutcome,
+    OpenRequest,
+    Source,
+    StoreOptions,
+    TransferOptions,
+    open_http,
+    open_store,
+)
+
+from .config import Config, StoreConfig, UpstreamConfig
+
+
+class Upstream(AbstractAsyncContextManager["Upstream"]):
+    """Another service as a source. Its query, which may hold a secret, is no part of any key.
+
+    Keys are shown: in logs, and in file names.
+    """
+
+    def __init__(self, config: UpstreamConfig, transfers: TransferOptions, budget: Budget) -> None:
+        options = HttpOptions(
+            headers=dict(config.request_headers),
+            tls_verify=config.tls_verify,
+            connect_timeout=config.connect_timeout,
+            read_timeout=config.read_timeout,
+            encoded_keys=True,
+            redirects=config.redirects,
+            allow_networks=config.allow_networks,
+            public_only=config.public_only,
+        )
+        self._query = config.template.query
+        self._http = open_http(config.template.base_url, options, transfers=transfers, budget=budget)
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.__aexit__(exc_type, exc, traceback)
+
+    async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
+        """Ask for the path `key`, which is percent-encoded."""
+        return await self._http.open(key + self._query, request)
+
+
+class Origins:
+    """All sources of a configuration: stores by name, upstreams by their settings. None is open yet.
+
+    Raises `BadOptions` for what cannot be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        options, budget = config.transfers.options, Budget(config.transfers.read_ahead_total)
+        self.stores: Mapping[str, Source] = {
+            name: _store(store, options, budget) for name, store in config.stores.items()
+        }
+        targets = {route.target: None for route in config.routes if isinstance(route.target, UpstreamConfig)}
+        self.upstreams: Mapping[UpstreamConfig, Source] = {
+            target: Upstream(target, options, budget) for target in targets
+        }
+        self.probes: Mapping[str, str] = {
+            name: store.probe for name, store in config.stores.items() if store.probe is not None
+        }
+
+    @property
+    def named(self) -> tuple[tuple[str, Source], ...]:
+        """Every source, and what to call it."""
+        stores = [(f"store {name!r}", source) for name, source in self.stores.items()]
+        upstreams = [(f"upstream {one.template.base_url}", source) for one, source in self.upstreams.items()]
+        return (*stores, *upstreams)
+
+
+def _store(store: StoreConfig, transfers: TransferOptions, budget: Budget) -> Source:
+    options = asdict(store)
+    url, client = options.pop("url"), options.pop("client")
+    del options["name"], options["probe"]
+    return open_store(url, StoreOptions(**options), client=client, transfers=transfers, budget=budget)

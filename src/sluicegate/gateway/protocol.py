@@ -1,0 +1,256 @@
+"""HTTP/1.1 with limits: what a client may send before its request is understood, and how long it may take.
+
+uvicorn's own protocol keeps a head of any length, waits for its end for ever, and takes all clients.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_SIZE: Final = 4096
+"""Bytes that may wait to be sent before the response has to: a head waits, and goes out with what follows it
+by one system call."""
+
+LINGER_SECONDS: Final = 5.0
+"""How long a client whose response was cut, or whose request was refused, may take to read what was sent."""
+
+LINGER_SIZE: Final = 256 * 1024
+"""Bytes that a client may still send after a refusal. They are thrown away: a connection that is closed while
+it has unread bytes is reset, and the client would lose the refusal."""
+
+_BLANK_LINE: Final = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolLimits:
+    """What a client may ask of a connection: sizes in bytes, times in seconds.
+
+    `max_head` is for a request's line and fields, `max_fields` for their number. `head_timeout` counts from
+    the first byte of a request, or from the connection's start, to the end of the head. `max_connections` is
+    for each process; 0 is no limit.
+    """
+
+    # Browsers send a tenth of it, and nobody may fill the memory with it.
+    max_head: int = 64 * 1024
+    # As long as the request line may be at most servers and proxies.
+    max_url: int = 8 * 1024
+    # As Apache has it. Browsers send about 20.
+    max_fields: int = 100
+    # A head is one packet, or a few: what takes longer is no browser's.
+    head_timeout: float = 10.0
+    max_connections: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_head", "max_url", "max_fields", "head_timeout"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: found {getattr(self, name)!r}; expected a number above 0")
+        if self.max_connections < 0:
+            raise ValueError(f"max_connections: found {self.max_connections!r}; expected 0 or more")
+
+
+@dataclass(slots=True)
+class ConnectionCount:
+    """The connections that a server has let in and that are open, and by status how many it has refused.
+
+    A refusal by 408 is one of a request that had begun; `silent` counts the connections without one.
+    """
+
+    open: int = 0
+    silent: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
+
+
+class _Refused(Exception):
+    """A request that is not read any further."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 within `limits`, and with little waiting to be sent for a client that stalls."""
+
+    limits: ClassVar[ProtocolLimits] = ProtocolLimits()
+    count: ClassVar[ConnectionCount] = ConnectionCount()
+
+    _admitted = False
+    _unfinished = False
+    """Whether a message has begun and not ended."""
+
+    _in_head = False
+    _began_here = False
+    """Whether the message began in the bytes that are being read."""
+
+    _reading = 0
+    """How many bytes are being read."""
+
+    _held = 0
+    """Bytes of the message that are in memory, but for what the application has been given."""
+
+    _waiting_since: float | None = None
+    """When the wait for a request began: with the connection, or with the first byte after a response."""
+
+    _refused_at: float | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Hold no more for a client than a head, and what the system did not take of one chunk."""
+        transport.set_write_buffer_limits(high=HEAD_SIZE)
+        super().connection_made(transport)
+        self._waiting_since = time.monotonic()
+        most = self.limits.max_connections
+        if not 0 < most <= self.count.open:
+            self._admitted = True
+            self.count.open += 1
+        elif len(self.connections) > 2 * most:
+            # A refusal costs a connection for a while too. There are as many of them as may be.
+            transport.abort()
+        else:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another one."""
+        if self._admitted:
+            self._admitted = False
+            self.count.open -= 1
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived, unless it goes beyond a limit."""
+        if self._refused_at is not None:
+            self._throw_away(data)
+            return
+        self._unset_keepalive_if_required()
+        self._began_here, self._reading = False, len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # There is nothing to upgrade to: it is a request like any other.
+            pass
+        except httptools.HttpParserError as exc:
+            beyond = exc.__context__
+            self._refuse(beyond.status if isinstance(beyond, _Refused) else HTTPStatus.BAD_REQUEST)
+            return
+        self._bound(data)
+
+    def _bound(self, data: bytes) -> None:
+        if self._waiting_since is None and not self._is_answering():
+            self._waiting_since = time.monotonic()
+        if not self._unfinished:
+            return
+        if self._in_head and self._began_here:
+            # What is before the last blank line was another request, which is not held any more.
+            before = data.rfind(_BLANK_LINE)
+            self._held = len(data) - (before + len(_BLANK_LINE) if before >= 0 else 0)
+        else:
+            self._held += len(data)
+        if self._held > self.limits.max_head:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Count from here."""
+        self._unfinished = self._in_head = self._began_here = True
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the URL."""
+        super().on_url(url)
+        if len(self.url) > self.limits.max_url:
+            raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; those behind a body are not looked at."""
+        if not self._in_head:
+            return
+        if len(self.headers) >= self.limits.max_fields:
+            raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Let the request be answered."""
+        if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > self.limits.max_head:
+            raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        self._in_head, self._waiting_since = False, None
+        self._hold_nothing()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Give the application a piece of a body, which uvicorn bounds."""
+        self._hold_nothing()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The client may be idle now."""
+        self._unfinished = False
+        super().on_message_complete()
+
+    def _hold_nothing(self) -> None:
+        # They are counted when they have been read.
+        self._held = -self._reading
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def end_if_late(self, now: float) -> None:
+        """End the connection if its request has taken too long to arrive; `now` is of the monotonic clock."""
+        if self.transport.is_closing() or self._is_answering():
+            return
+        if self._refused_at is not None:
+            if now - self._refused_at > LINGER_SECONDS:
+                self.transport.abort()
+        elif self._waiting_since is not None and now - self._waiting_since > self.limits.head_timeout:
+            if self._in_head:
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            else:
+                self.count.silent += 1
+                self.transport.close()
+
+    def _refuse(self, status: int) -> None:
+        """Answer, and read no more. A request before it that is still being answered is cut."""
+        self.count.refused[status] += 1
+        if self._is_answering():
+            self.transport.close()
+            return
+        self._refused_at, self._held = time.monotonic(), 0
+        self.transport.write(_REFUSALS[status])
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _throw_away(self, data: bytes) -> None:
+        self._held += len(data)
+        if self._held > LINGER_SIZE:
+            self.transport.close()
+
+
+def bounded(limits: ProtocolLimits, count: ConnectionCount) -> type[BoundedProtocol]:
+    """The protocol with these limits, for a server that counts its connections in `count`."""
+    chosen, counted = limits, count
+
+    class Bounded(BoundedProtocol):
+        limits = chosen
+        count = counted
+
+    return Bounded
+
+
+def _refusal(status: HTTPStatus, *fields: str) -> bytes:
+    lines = (f"HTTP/1.1 {status} {status.phrase}", "content-length: 0", "connection: close", *fields)
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+_REFUSALS: Final[Mapping[int, bytes]] = {
+    HTTPStatus.BAD_REQUEST: _refusal(HTTPStatus.BAD_REQUEST),
+    HTTPStatus.REQUEST_TIMEOUT: _refusal(HTTPStatus.REQUEST_TIMEOUT),
+    HTTPStatus.REQUEST_URI_TOO_LONG: _refusal(HTTPStatus.REQUEST_URI_TOO_LONG),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+    HTTPStatus.SERVICE_UNAVAILABLE: _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "retry-after: 1"),
+}
