@@ -38,16 +38,21 @@ def written(folder: Path, text: str) -> Path:
     return config
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["serve"], ["check"], ["demo"]], ids=["", "serve", "check", "demo"]
+COMMANDS = (
+    *("serve", "reload", "check", "doctor", "demo", "init", "schema"),
+    *("sign", "verify", "revoke", "new-key", "hash-password"),
 )
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=["", *COMMANDS])
 def test_help_says_what_the_command_does_and_takes(arguments: list[str]) -> None:
     done = run(*arguments, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Usage: {' '.join(['sluicegate', *arguments])} [OPTIONS]")
     for option in {
-        "": ["serve", "check", "demo", "--version"],
-        "serve": ["--host", "--port", "--workers"],
+        "": [*COMMANDS, "--version"],
+        "serve": ["--host", "--port", "--workers", "--admin"],
+        "sign": ["--expires", "--prefix", "--uses"],
     }.get("".join(arguments), []):
         assert option in done.stdout
 
