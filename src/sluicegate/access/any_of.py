@@ -56,9 +56,17 @@ def combined(refusals: Sequence[tuple[str, Refusal]]) -> Refusal:
     if status == 403 and challenges and all(refusal.absent for _, refusal in refusals):
         # Nothing was shown, and there is something to show: RFC 9110, section 15.5.2.
         status = 401
+    if status == 401 and not challenges:
+        # Section 15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field".
+        status = 403
     return Refusal(
         reason=reason or "nothing grants access here",
         status=status,
-        challenge=", ".join(challenges) if status != 503 and challenges else None,
+        challenge=", ".join(challenges if status == 401 else _own(telling, status)) or None,
         absent=all(refusal.absent for _, refusal in refusals),
     )
+
+
+def _own(refusals: Sequence[tuple[str, Refusal]], status: int) -> list[str]:
+    """What those say who refused with this status."""
+    return [one.challenge for _, one in refusals if one.status == status and one.challenge is not None]

@@ -22,7 +22,7 @@ class AccessRequest:
 
     - `method`: as it was sent.
     - `path`: the one canonical path, which routing and keys come from too: it begins with a slash, and each
-      segment is percent-encoded but for the unreserved characters of RFC 3986.
+      segment is percent-encoded but for the characters that RFC 3986, section 3.3 allows in one.
     - `query`: what stands behind the `?`, as it was sent.
     - `client`: the client's address; `None` where it has none, as on a Unix socket.
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,14 +15,18 @@ from sluicegate.access.base import AccessRequest, Grant, Refusal, Verifier
 from sluicegate.http.addresses import Network, client_address
 from sluicegate.http.paths import BadPath, canonical_path, canonical_segments
 
+logger = logging.getLogger("sluicegate")
+
 
 def require(
     verifier: Verifier, *, trusted_proxies: Sequence[Network] = ()
 ) -> Callable[[Request], Awaitable[Grant]]:
     """Return a dependency that lets a request pass if `verifier` grants it; its value is the `Grant`.
 
-    Else it raises Starlette's `HTTPException`: 401 with `WWW-Authenticate`, 403, or 503. The verifier is to
-    be entered in the application's lifespan. `trusted_proxies` are networks whose `X-Forwarded-For` counts.
+    Else it raises Starlette's `HTTPException`: 400 for a path that is none, 401 with `WWW-Authenticate`, 403,
+    or 503; the reason is logged. The verifier is to be entered in the application's lifespan, and the path
+    that it sees is the one below where the application is mounted. `trusted_proxies` are networks whose
+    `X-Forwarded-For` counts. The `filename` and the `cookie` of the grant are for the operation to send.
     """
 
     # The annotation is evaluated by FastAPI, which has no name but those of this module.
@@ -34,18 +40,41 @@ def require(
 
 
 def _asked(request: Request, trusted: Sequence[Network]) -> AccessRequest:
-    scope: dict[str, Any] = dict(request.scope)
-    root: str = scope.get("root_path", "")
-    raw: bytes = scope["raw_path"].removeprefix(root.encode()) or b"/"
     try:
-        path = canonical_path(canonical_segments(raw))
+        path = _path(request.scope)
     except BadPath as exc:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, str(exc)) from exc
+        raise HTTPException(HTTPStatus.BAD_REQUEST, exc.reason) from exc
     peer = None if request.client is None else request.client.host
     forwarded = request.headers.getlist("x-forwarded-for")
-    return AccessRequest.of(scope, path, client_address(peer, forwarded, trusted))
+    return AccessRequest.of(request.scope, path, client_address(peer, forwarded, trusted))
+
+
+def _path(scope: Mapping[str, Any]) -> str:
+    """The canonical path below where the application is mounted.
+
+    Raises `BadPath`, for a path too that is not the one that Starlette has routed: it looks at `path`, which
+    has lost the difference between a slash and `%2F`, and which a middleware may have changed.
+    """
+    routed: str = scope["path"]
+    # ASGI, "HTTP connection scope": `raw_path` is optional.
+    raw: bytes = scope.get("raw_path") or quote(routed, errors="replace").encode()
+    segments = canonical_segments(raw)
+    if "/".join(("", *segments)) != routed:
+        raise BadPath("the path is not the one that the request was routed by")
+    root: str = scope.get("root_path", "")
+    if not root or not f"{routed}/".startswith(f"{root}/"):
+        return canonical_path(segments)
+    mounts = tuple(root.split("/")[1:])
+    if segments[: len(mounts)] != mounts:
+        raise BadPath("a '/' in the path of the application must not be percent-encoded")
+    return canonical_path(segments[len(mounts) :]) or "/"
 
 
 def _refused(refusal: Refusal) -> HTTPException:
-    headers = {} if refusal.challenge is None else {"www-authenticate": refusal.challenge}
-    return HTTPException(refusal.status, HTTPStatus(refusal.status).phrase, headers)
+    logger.info("access refused: %s", refusal.reason)
+    challenge, status = refusal.challenge, refusal.status
+    if challenge is None:
+        # RFC 9110, section 15.5.2: a 401 must have a challenge.
+        status = HTTPStatus.FORBIDDEN if status == HTTPStatus.UNAUTHORIZED else status
+        return HTTPException(status)
+    return HTTPException(status, headers={"www-authenticate": challenge})

@@ -19,13 +19,14 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_network
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 from math import ceil
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict
+from sluicegate.access.base import AccessRequest, Address, Grant, Refusal, Stateless, Verdict
 from sluicegate.access.errors import BadCredentials
+from sluicegate.http.addresses import parse_network
 from sluicegate.http.paths import BadPath, canonical_path, canonical_segments
 
 SHORTEST_KEY: Final = 32
@@ -35,7 +36,10 @@ LONGEST_TOKEN: Final = 2048
 """Characters of a token: nothing longer is looked at. A file name takes the most, and has 255 at most."""
 
 LONGEST_PREFIX: Final = 1024
+"""Characters of a prefix: browsers ignore a longer path of a cookie, and would send it everywhere."""
+
 LONGEST_FILENAME: Final = 255
+LONGEST_SUBJECT: Final = 255
 
 MOST: Final = 10**12
 """Above every number in a link: the year 33658, and more uses than anybody counts."""
@@ -47,7 +51,8 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOKEN = re.compile(r"([ep])\.([A-Za-z0-9_-]{1,64})\.([0-9]{1,12})\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]{43})")
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
-_UNSAFE_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
+# What no field of an answer and no line of a log can hold: control characters, and halves of characters.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 CountUse = Callable[[str, int, int], Awaitable[bool | None]]
 """Counts a use: the link's id, how many it has, seconds until it may be forgotten. False if none is left, and
@@ -60,12 +65,14 @@ IsRevoked = Callable[[str], bool]
 class LinkClaims:
     """What a link says beside its path and its end; all of it optional.
 
-    - `prefix`: everything below it may be read; it begins and ends with a slash, percent-encoded.
+    - `prefix`: everything below it may be read; a canonical path that begins and ends with a slash.
     - `not_before`: seconds of Unix time.
     - `network`: of the client's address, such as `"192.0.2.0/24"`.
     - `filename`: to save the answer under.
     - `uses`: how many GET requests it allows; `id` names it for that, and for being revoked.
     - `subject`: who it was made for, for the log.
+
+    Raises `BadCredentials` for a claim that cannot be signed.
     """
 
     prefix: str | None = None
@@ -77,12 +84,18 @@ class LinkClaims:
     subject: str | None = None
 
     def __post_init__(self) -> None:
+        for name, (_, kind) in _WRITTEN.items():
+            _check_kind(name, getattr(self, name), kind)
         if self.prefix is not None:
             _check_prefix(self.prefix)
         if self.network is not None:
             _check_network(self.network)
         if self.filename is not None and not _is_filename(self.filename):
             raise BadCredentials(f"filename {self.filename[:50]!r} is not the name of a file")
+        if self.subject is not None and not _is_text(self.subject, LONGEST_SUBJECT):
+            raise BadCredentials(
+                f"subject is 1 to {LONGEST_SUBJECT} characters, no control character among them"
+            )
         if self.not_before is not None and not 0 <= self.not_before < MOST:
             raise BadCredentials(f"not_before is a Unix time in seconds, found {self.not_before!r}")
         if self.uses is not None and not 1 <= self.uses < MOST:
@@ -91,16 +104,16 @@ class LinkClaims:
             raise BadCredentials("id is 1 to 64 letters, digits, '_' and '-'")
 
 
-_SHORT: Final = {
-    "prefix": "p",
-    "not_before": "nb",
-    "network": "net",
-    "filename": "fn",
-    "uses": "n",
-    "id": "id",
-    "subject": "sub",
+_WRITTEN: Final[Mapping[str, tuple[str, type]]] = {
+    "prefix": ("p", str),
+    "not_before": ("nb", int),
+    "network": ("net", str),
+    "filename": ("fn", str),
+    "uses": ("n", int),
+    "id": ("id", str),
+    "subject": ("sub", str),
 }
-"""Claims as they are written in a token."""
+"""Claims as they are written in a token: the name there, and what it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +178,7 @@ class SignedLinks(Stateless):
         if not 0 < expires_in < MOST / 10:
             raise BadCredentials(f"expires_in is a number of seconds above 0, found {expires_in!r}")
         if said.uses is not None and said.id is None:
-            said = LinkClaims(**{**_as_dict(said), "id": new_link_id()})
+            said = replace(said, id=new_link_id())
         kind, bound = (EXACT, _canonical(path)) if said.prefix is None else (PREFIX, "")
         expires = ceil(self._clock() + expires_in)
         head = f"{kind}.{self._signing}.{expires}.{_encode(said)}"
@@ -175,8 +188,15 @@ class SignedLinks(Stateless):
         return token
 
     def link(self, path: str, expires_in: float, claims: LinkClaims | None = None) -> str:
-        """Return the path with its token as a query parameter."""
-        return f"{path}?{self.options.parameter}={self.sign(path, expires_in, claims)}"
+        """Return the path, in its canonical form, with its token as a query parameter.
+
+        Raises `BadCredentials` for what cannot be signed, a path that is not below `claims.prefix` among it.
+        """
+        canonical = _canonical(path)
+        prefix = None if claims is None else claims.prefix
+        if prefix is not None and not canonical.startswith(prefix):
+            raise BadCredentials(f"the path {canonical[:100]!r} is not below the prefix {prefix[:100]!r}")
+        return f"{canonical}?{self.options.parameter}={self.sign(canonical, expires_in, claims)}"
 
     # Checking them.
 
@@ -190,8 +210,8 @@ class SignedLinks(Stateless):
         read = self.check(token, request.method, request.path)
         if isinstance(read, Refusal):
             return read
-        if refusal := self._refusal(read, request):
-            return refusal
+        if read.claims.network is not None and not _within(request.client, read.claims.network):
+            return _refused("the client is not in the link's network")
         if read.claims.uses is not None and (refusal := await self._used(read, request)):
             return refusal
         sets_cookie = in_query and self.options.cookie_for_prefix and read.claims.prefix is not None
@@ -202,7 +222,10 @@ class SignedLinks(Stateless):
         )
 
     def check(self, token: str, method: str, path: str) -> SignedLink | Refusal:
-        """Read a token that came with a canonical path: who made it had a key, and it has not ended."""
+        """Read a token that came with a canonical path: who made it had a key, and it has not ended.
+
+        The claims that depend on the client, its network and the uses, are not looked at.
+        """
         if method not in ("GET", "HEAD"):
             return _refused("links are for GET and HEAD")
         found = _TOKEN.fullmatch(token) if len(token) <= LONGEST_TOKEN else None
@@ -233,12 +256,6 @@ class SignedLinks(Stateless):
             return _refused(f"the link {claims.id!r} has been revoked")
         return link
 
-    def _refusal(self, link: SignedLink, request: AccessRequest) -> Refusal | None:
-        network = link.claims.network
-        if network is not None and (request.client is None or request.client not in ip_network(network)):
-            return _refused("the client is not in the link's network")
-        return None
-
     async def _used(self, link: SignedLink, request: AccessRequest) -> Refusal | None:
         claims = link.claims
         if request.method != "GET":
@@ -246,13 +263,10 @@ class SignedLinks(Stateless):
         if self._count_use is None or claims.id is None or claims.uses is None:
             return _refused("links with a number of uses cannot be counted here", status=503)
         seconds = max(1, ceil(link.expires - self._clock()))
-        match await self._count_use(claims.id, claims.uses, seconds):
-            case None:
-                return _refused(f"the uses of the link {claims.id!r} cannot be counted now", status=503)
-            case False:
-                return _refused(f"the link {claims.id!r} has no use left")
-            case True:
-                return None
+        left = await self._count_use(claims.id, claims.uses, seconds)
+        if left is None:
+            return _refused(f"the uses of the link {claims.id!r} cannot be counted now", status=503)
+        return None if left else _refused(f"the link {claims.id!r} has no use left")
 
     def _cookie(self, token: str, link: SignedLink) -> str:
         lifetime = max(1, int(link.expires - self._clock()))
@@ -290,7 +304,11 @@ def _checked_key(key_id: str, secret: str) -> bytes:
             f"the key {key_id!r} has {len(secret)} characters, and needs at least {SHORTEST_KEY}: "
             "'sluicegate new-key' makes one"
         )
-    return secret.encode()
+    try:
+        return secret.encode()
+    except UnicodeEncodeError:
+        # Without its cause, which holds the key.
+        raise BadCredentials(f"the key {key_id!r} has characters that cannot be written in UTF-8") from None
 
 
 def _canonical(path: str) -> str:
@@ -300,38 +318,57 @@ def _canonical(path: str) -> str:
         raise BadCredentials(f"the path {path[:100]!r} cannot be signed: {exc}") from exc
 
 
+def _check_kind(name: str, value: object, kind: type) -> None:
+    # To Python, True is a number.
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        raise BadCredentials(f"{name} is of the type {kind.__name__}, found {type(value).__name__}")
+
+
 def _check_prefix(prefix: str) -> None:
     if not (prefix.startswith("/") and prefix.endswith("/")) or len(prefix) > LONGEST_PREFIX:
         raise BadCredentials(
             f"the prefix {prefix[:100]!r} must begin and end with '/', for it would allow '/ab' with '/a', "
             f"and have at most {LONGEST_PREFIX} characters"
         )
-    if any(char in prefix for char in ';,"\\ ') or _canonical(prefix) != prefix:
-        raise BadCredentials(f'the prefix {prefix[:100]!r} is not percent-encoded, or holds one of ; , " \\')
+    if (canonical := _canonical(prefix)) != prefix:
+        raise BadCredentials(f"the prefix {prefix[:100]!r} must be written {canonical[:100]!r}")
+    # It is the path of a cookie, whose attributes end at a semicolon; a comma may part two fields.
+    if ";" in prefix or "," in prefix:
+        raise BadCredentials(f"the prefix {prefix[:100]!r} must have no ';' and no ','")
 
 
 def _check_network(network: str) -> None:
     try:
-        ip_network(network)
+        parse_network(network)
     except ValueError as exc:
         raise BadCredentials(f"network {network[:50]!r} is not one such as '192.0.2.0/24'") from exc
 
 
+def _within(client: Address | None, network: str) -> bool:
+    """Whether a client is known to be in a network; an IPv4-mapped address is the one inside it."""
+    mapped = client.ipv4_mapped if isinstance(client, IPv6Address) else None
+    address = client if mapped is None else mapped
+    return address is not None and address in parse_network(network)
+
+
 def _is_filename(name: str) -> bool:
-    return 0 < len(name) <= LONGEST_FILENAME and bool(name.strip()) and not _UNSAFE_NAME.search(name)
+    return _is_text(name, LONGEST_FILENAME) and not {"/", "\\"}.intersection(name) and name not in (".", "..")
+
+
+def _is_text(text: str, longest: int) -> bool:
+    return len(text) <= longest and bool(text.strip()) and not _UNSAFE.search(text)
 
 
 def _mac(key: bytes, head: str, path: str) -> str:
-    digest = hmac.digest(key, f"{head}\nGET\n{path}".encode(), "sha256")
-    return urlsafe_b64encode(digest)[:43].decode("ascii")
-
-
-def _as_dict(claims: LinkClaims) -> dict[str, Any]:
-    return {name: value for name in _SHORT if (value := getattr(claims, name)) is not None}
+    # A canonical path is ASCII. One that is not must not raise: it is the path of no link.
+    signed = f"{head}\nGET\n{path}".encode("utf-8", "surrogatepass")
+    return urlsafe_b64encode(hmac.digest(key, signed, "sha256"))[:43].decode("ascii")
 
 
 def _encode(claims: LinkClaims) -> str:
-    said = {_SHORT[name]: value for name, value in _as_dict(claims).items()}
+    said = {
+        short: value for name, (short, _) in _WRITTEN.items() if (value := getattr(claims, name)) is not None
+    }
     if not said:
         return ""
     text = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
@@ -343,15 +380,17 @@ def _decode(encoded: str) -> LinkClaims | None:
     if not encoded:
         return _NO_CLAIMS
     try:
-        said = json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-        claims = LinkClaims(**{name: said.pop(short) for name, short in _SHORT.items() if short in said})
-    except (NotBase64, ValueError, TypeError, AttributeError, RecursionError):
+        said = json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
+        # What is not understood might be a condition.
+        if not isinstance(said, dict) or said.keys() - _UNDERSTOOD:
+            return None
+        return LinkClaims(**{name: said.get(short) for name, (short, _) in _WRITTEN.items()})
+    except (NotBase64, ValueError, RecursionError):
         return None
-    # What is not understood might be a condition.
-    return None if said else claims
 
 
 _NO_CLAIMS: Final = LinkClaims()
+_UNDERSTOOD: Final = frozenset(short for short, _ in _WRITTEN.values())
 
 
 def _refused(reason: str, *, status: Literal[403, 503] = 403, absent: bool = False) -> Refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from types import TracebackType
 from typing import Self
 
@@ -87,8 +87,12 @@ class Origins:
         return (*stores, *upstreams)
 
 
+def store_options(store: StoreConfig) -> StoreOptions:
+    """How to reach a store; raises `BadOptions` for what cannot be used."""
+    known = {field.name for field in fields(StoreOptions)}
+    return StoreOptions(**{name: value for name, value in asdict(store).items() if name in known})
+
+
 def _store(store: StoreConfig, transfers: TransferOptions, budget: Budget) -> Source:
-    options = asdict(store)
-    url, client = options.pop("url"), options.pop("client")
-    del options["name"], options["probe"]
-    return open_store(url, StoreOptions(**options), client=client, transfers=transfers, budget=budget)
+    options = store_options(store)
+    return open_store(store.url, options, client=store.client, transfers=transfers, budget=budget)

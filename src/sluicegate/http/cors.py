@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.http.fields import Fields
+from sluicegate.http.fields import Fields, check_name
 
 ANY_ORIGIN: Final = "*"
 
@@ -50,7 +50,7 @@ class CorsPolicy:
     """Which origins' scripts may read a route: their names, or `*` for all, who then send no credentials.
 
     `credentials` lets cookies and `Authorization` come with a request. `max_age_seconds` is how long a
-    browser need not ask again.
+    browser need not ask again. Raises `ValueError` for what no browser would understand.
     """
 
     origins: frozenset[str]
@@ -63,6 +63,16 @@ class CorsPolicy:
         if self.credentials and ANY_ORIGIN in self.origins:
             # "If credentials mode is "include", then `Access-Control-Allow-Origin` cannot be `*`."
             raise ValueError("credentials need the origins by name: with '*' every site could use them")
+        for origin in sorted(self.origins - {ANY_ORIGIN}):
+            if not is_origin(origin):
+                raise ValueError(
+                    f"origin {origin!r} is not '*', and not as browsers send it: 'https://app.example.com', "
+                    "in lower case, without a path"
+                )
+        if self.max_age_seconds < 0:
+            raise ValueError(f"max_age_seconds is 0 or more, found {self.max_age_seconds!r}")
+        for name in (*self.request_fields, *self.exposed_fields):
+            check_name(name)
 
     def allowed(self, origin: str | None) -> str | None:
         """The `Access-Control-Allow-Origin` for a request from `origin`; `None` if it may not read."""

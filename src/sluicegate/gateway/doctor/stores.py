@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from sluicegate import Listed, SluicegateError, Source, SourceError, StoreOptions, open_store, some_objects
+from sluicegate import Listed, SluicegateError, Source, SourceError, open_store, some_objects
 from sluicegate.errors import Denied, NotFound
 
 from ..config import StoreConfig
+from ..origins import store_options
 from . import aws
 from .answers import judge_checksums, judge_missing
 from .connection import examine_endpoint, proxied
@@ -80,7 +81,7 @@ async def _credentials(store: StoreConfig, seconds: float) -> tuple[Findings, bo
 
 
 async def _contents(store: StoreConfig, keys: Sequence[str], read_ahead: int, seconds: float) -> Findings:
-    options = replace(_options(store), attempts=ATTEMPTS)
+    options = replace(store_options(store), attempts=ATTEMPTS)
     try:
         listed = await within_limit("the listing", some_objects(store.url, options), seconds)
         told = judge_listing(listed, identified=is_identified(store))
@@ -158,10 +159,3 @@ async def _checksums(store: StoreConfig, key: str, seconds: float) -> Findings:
     if isinstance(kinds, SourceError):
         return (note(f"the store does not say which checksums it keeps ({kinds})"),)
     return (judge_checksums(kinds),)
-
-
-def _options(store: StoreConfig) -> StoreOptions:
-    options = asdict(store)
-    for name in ("name", "url", "client"):
-        del options[name]
-    return StoreOptions(**options)
