@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Verifier
 from sluicegate.http.addresses import Network, client_address
-from sluicegate.http.paths import BadPath, canonical_path, canonical_segments
+from sluicegate.http.paths import BadPath, below_mount, canonical_path, canonical_segments
 
 logger = logging.getLogger("sluicegate")
 
@@ -67,7 +67,7 @@ def _path(scope: Mapping[str, Any]) -> str:
     mounts = tuple(root.split("/")[1:])
     if segments[: len(mounts)] != mounts:
         raise BadPath("a '/' in the path of the application must not be percent-encoded")
-    return canonical_path(segments[len(mounts) :]) or "/"
+    return canonical_path(below_mount(segments, root))
 
 
 def _refused(refusal: Refusal) -> HTTPException:

@@ -11,9 +11,9 @@ from typing import Self
 from starlette.types import Message, Scope, Send
 
 from sluicegate import Outcome, TransferRecord
-from sluicegate.http.exchange import accepted_request_id, answer_problem
+from sluicegate.http.exchange import Head, accepted_request_id, answer_problem
 from sluicegate.http.fields import Fields
-from sluicegate.http.tracing import trace_id_of
+from sluicegate.http.tracing import REQUEST_ID, trace_id_of
 from sluicegate.observe import Observer, bounded
 
 NO_FIELDS: Fields = ()
@@ -22,36 +22,37 @@ RawFields = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """An answer that says what is wrong.
+class OwnAnswer:
+    """An answer without content.
 
-    `detail` is for the client, `error` for the log: `"KIND: what happened"`. `route`, `client` and `subject`
-    are what the record says of the request, as far as it is known.
+    `error` is for the log: `"KIND: what happened"`. `route`, `client` and `subject` are what the record says
+    of the request, as far as it is known.
     """
 
     status: int
-    title: str | None = None
-    detail: str | None = None
     fields: Fields = NO_FIELDS
     error: str | None = None
     route: str | None = None
-    key: str = ""
     client: str | None = None
     subject: str | None = None
 
     def about(self, route: str | None, client: str | None) -> Self:
-        """The problem of a request for a route, of a client."""
+        """The answer to a request for a route, of a client."""
         return replace(self, route=route, client=client)
 
     async def send(self, scope: Scope, send: Send, observe: Observer) -> None:
         """Answer, and tell the observer."""
         began = time.monotonic()
         request_id = request_id_of(scope)
-        title = self.title or HTTPStatus(self.status).phrase
-        problem = answer_problem(self.status, title, request_id, detail=self.detail, fields=self.fields)
-        content = b"" if scope["method"] == "HEAD" else problem.content
-        await send_whole(send, problem.head.status, problem.head.fields, content)
+        head, content = self._written(request_id)
+        if scope["method"] == "HEAD":
+            content = b""
+        await send({"type": "http.response.start", "status": int(head.status), "headers": raw(head.fields)})
+        await send({"type": "http.response.body", "body": content})
         observe(self._record(scope, request_id, len(content), time.monotonic() - began))
+
+    def _written(self, request_id: str) -> tuple[Head, bytes]:
+        return Head(self.status, (*self.fields, (REQUEST_ID, request_id)), 0), b""
 
     def _record(self, scope: Scope, request_id: str, sent: int, seconds: float) -> TransferRecord:
         return TransferRecord(
@@ -60,7 +61,7 @@ class Problem:
             method=bounded(scope["method"]),
             route=self.route,
             store=None,
-            key=self.key or bounded(scope["raw_path"].decode("latin-1")),
+            key=bounded(scope["raw_path"].decode("latin-1")),
             status=self.status,
             span_asked=None,
             span_served=None,
@@ -81,11 +82,17 @@ class Problem:
         )
 
 
-async def send_whole(send: Send, status: int, fields: Fields, content: bytes = b"") -> None:
-    """Send an answer that is known as a whole."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-    await send({"type": "http.response.start", "status": int(status), "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem(OwnAnswer):
+    """An answer that says what is wrong; `detail` is for the client."""
+
+    title: str | None = None
+    detail: str | None = None
+
+    def _written(self, request_id: str) -> tuple[Head, bytes]:
+        title = self.title or HTTPStatus(self.status).phrase
+        problem = answer_problem(self.status, title, request_id, detail=self.detail, fields=self.fields)
+        return problem.head, problem.content
 
 
 def adding(fields: RawFields, send: Send) -> Send:
@@ -116,3 +123,8 @@ def request_id_of(scope: Scope) -> str:
     """The client's request id if it is harmless, else a new one."""
     given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
     return accepted_request_id(", ".join(given)) or secrets.token_hex(8)
+
+
+def raw(fields: Fields) -> RawFields:
+    """Fields as ASGI has them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]

@@ -17,11 +17,11 @@ from sluicegate.access.counters import Uncounted
 from sluicegate.access.rates import Rates
 from sluicegate.errors import MethodNotAllowed
 from sluicegate.http.addresses import client_address, parse_address, parse_network
-from sluicegate.http.fields import is_valid_host
-from sluicegate.http.paths import canonical_segments
+from sluicegate.http.fields import Fields, is_valid_host
+from sluicegate.http.paths import below_mount, canonical_segments
 from sluicegate.observe import Observer
 
-from .answers import Problem, adding, request_id_of
+from .answers import OwnAnswer, Problem, adding, raw, request_id_of
 from .config import Config, RouteConfig, UpstreamConfig
 from .config.verifiers import verifier_of
 from .documents import documents
@@ -77,6 +77,7 @@ class Gateway:
         self.readiness = Readiness(
             [Probe(name, source, self._origins.probes.get(name)) for name, source in self._origins.named]
         )
+        self._fields = raw(_secure_fields(config))
         self._ready = False
         fixed: dict[str, ASGIApp] = {
             "/healthz": _text("ok"),
@@ -132,10 +133,12 @@ class Gateway:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._fields:
+            send = adding(self._fields, send)
         chosen = self._choose(scope)
         client = self._client(scope)
         peer = None if client is None else str(client)
-        if isinstance(chosen, Problem):
+        if isinstance(chosen, OwnAnswer):
             await chosen.about(None, peer).send(scope, send, self._observe)
         elif isinstance(chosen, _Chosen):
             arrival = Arrival(scope, chosen.segments, chosen.params, client, peer)
@@ -144,14 +147,14 @@ class Gateway:
             own = [(b"x-request-id", request_id_of(scope).encode()), (b"x-content-type-options", b"nosniff")]
             await chosen(scope, receive, adding(own, send))
 
-    def _choose(self, scope: Scope) -> _Chosen | Problem | ASGIApp:
+    def _choose(self, scope: Scope) -> _Chosen | OwnAnswer | ASGIApp:
         """What answers a request. Nothing is asked of a source yet."""
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if not is_valid_host(hosts, scope["http_version"]):
             detail = "exactly one valid Host header field is needed"
             return Problem(status=400, title="Bad request", detail=detail, error="BadRequest: Host")
         try:
-            segments = canonical_segments(_raw_path(scope))
+            segments = below_mount(canonical_segments(scope["raw_path"]), scope.get("root_path", ""))
         except BadPath as exc:
             return Problem(status=400, title="Bad path", detail=str(exc), error=f"BadPath: {exc}")
         fixed = self._fixed.get(segments)
@@ -252,18 +255,17 @@ def _address(text: str) -> Address | None:
     return parse_address(text)
 
 
-def _raw_path(scope: Scope) -> bytes:
-    """The path as the client sent it, below the place where the gateway is mounted."""
-    path: bytes = scope["raw_path"]
-    root: str = scope.get("root_path", "")
-    return path.removeprefix(root.encode()) or b"/"
-
-
 def _text(content: str) -> ASGIApp:
     return Response(content, media_type="text/plain", headers={"cache-control": "no-store"})
 
 
-def _other_method(scope: Scope) -> Problem | ASGIApp:
+def _other_method(scope: Scope) -> OwnAnswer:
     if scope["method"] == "OPTIONS":
-        return Response(status_code=204, headers=dict(ALLOW))
+        return OwnAnswer(status=204, fields=ALLOW)
     return Problem(status=405, fields=ALLOW)
+
+
+def _secure_fields(config: Config) -> Fields:
+    if config.tls is None or not config.tls.hsts_seconds:
+        return ()
+    return (("strict-transport-security", f"max-age={config.tls.hsts_seconds}"),)

@@ -19,7 +19,7 @@ from sluicegate.http.paths import BadPath, canonical_path, has_control, has_dot_
 from sluicegate.http.rate_fields import rate_limit_fields
 from sluicegate.observe import Observer
 
-from .answers import Problem, RawFields, adding, header, send_whole
+from .answers import OwnAnswer, Problem, adding, header, raw
 from .config import Config, RouteConfig, UpstreamConfig
 from .gates import Gate, TooMuch, client_key, refused
 from .metrics import Metrics, Refused
@@ -73,7 +73,6 @@ class GuardedRoute:
         gate: Gate,
         shared: Shared,
     ) -> None:
-        config = shared.config
         self.path = route.path.text
         self._route = route
         self._shared = shared
@@ -82,7 +81,6 @@ class GuardedRoute:
         self._responses = {name: self._response(name, source) for name, source in sources.items()}
         self._methods = (*route.methods, "OPTIONS")
         self._allow: Fields = (("allow", ", ".join(self._methods)),)
-        self._fields = _raw(_secure_fields(config))
         self._is_upstream = isinstance(route.target, UpstreamConfig)
         template = route.target.template if isinstance(route.target, UpstreamConfig) else route.target
         self._claims = tuple(name for name in template.names if name.startswith(CLAIM_PREFIX))
@@ -117,7 +115,7 @@ class GuardedRoute:
         send = self._finished(arrival.scope, send)
         method: str = arrival.scope["method"]
         if method == "OPTIONS":
-            await self._options(arrival.scope, send)
+            await self._answer(self._options(arrival.scope), arrival, send)
         elif method not in self._methods:
             await self._answer(Problem(status=405, fields=self._allow), arrival, send)
         else:
@@ -146,7 +144,7 @@ class GuardedRoute:
                     return
                 fields = rate_limit_fields(allowance, gate.policies)
             if fields:
-                send = adding(_raw(fields), send)
+                send = adding(raw(fields), send)
             await self._authorize(arrival, receive, send, client)
         finally:
             for gate in inside:
@@ -227,35 +225,22 @@ class GuardedRoute:
         problem = Problem(status=too_much.status, fields=too_much.fields, error=f"Limited: {too_much.reason}")
         await self._answer(problem, arrival, send)
 
-    async def _answer(self, problem: Problem, arrival: Arrival, send: Send) -> None:
-        await problem.about(self.path, arrival.peer).send(arrival.scope, send, self._shared.observe)
+    async def _answer(self, answer: OwnAnswer, arrival: Arrival, send: Send) -> None:
+        await answer.about(self.path, arrival.peer).send(arrival.scope, send, self._shared.observe)
 
-    async def _options(self, scope: Scope, send: Send) -> None:
-        """Answer a browser that asks before it asks, and whoever wants to know the methods."""
-        policy = self._route.cors
-        fields = self._allow
+    def _options(self, scope: Scope) -> OwnAnswer:
+        """The answer to a browser that asks before it asks, and to whoever wants to know the methods."""
+        policy, fields = self._route.cors, self._allow
         if policy is not None and header(scope, b"access-control-request-method") is not None:
             fields = (*fields, *preflight_fields(policy, header(scope, b"origin"), self._methods))
-        await send_whole(send, 204, fields)
+        return OwnAnswer(status=204, fields=fields)
 
     def _finished(self, scope: Scope, send: Send) -> Send:
-        """`send`, with the fields that every answer of the route has."""
+        """`send`, with what every answer of the route tells a browser of who may read it."""
         policy = self._route.cors
-        if policy is None:
-            return adding(self._fields, send) if self._fields else send
-        if scope["method"] == "OPTIONS":
+        if policy is None or scope["method"] == "OPTIONS":
             return send
-        return adding(self._fields + _raw(answer_fields(policy, header(scope, b"origin"))), send)
+        return adding(raw(answer_fields(policy, header(scope, b"origin"))), send)
 
 
 _ANYBODY: Final = Grant()
-
-
-def _secure_fields(config: Config) -> Fields:
-    if config.tls is None or not config.tls.hsts_seconds:
-        return ()
-    return (("strict-transport-security", f"max-age={config.tls.hsts_seconds}"),)
-
-
-def _raw(fields: Fields) -> RawFields:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]

@@ -14,6 +14,7 @@ from sluicegate.errors import SluicegateError
 from .administration import Administration
 from .agreement import Member
 from .config import Config
+from .config.values import SignedAuth
 from .draining import DrainingServer
 from .installation import Installation, server_settings
 from .listening import Listeners
@@ -65,10 +66,17 @@ def _check_workers(config: Config) -> None:
     if config.tls is not None:
         load_certificate(config.tls)
     rates = [config.limits, *(route.limits for route in config.routes)]
-    if config.limits.storage == "memory://" and any(one.requests or one.client_requests for one in rates):
+    if config.limits.storage != "memory://":
+        return
+    if any(one.requests or one.client_requests for one in rates):
         logger.warning(
             "each worker counts requests for itself: a rate is one of each; [limits] storage = redis://... "
             "counts for all"
+        )
+    if any(isinstance(auth, SignedAuth) for auth in config.auth.values()):
+        logger.warning(
+            "each worker counts the uses of signed links for itself: a link that has 3 has 3 in each; "
+            "[limits] storage = redis://... counts for all"
         )
 
 

@@ -51,6 +51,15 @@ def canonical_path(segments: Iterable[str]) -> str:
     return "".join([f"/{quote(segment, safe=_SEGMENT_SAFE)}" for segment in segments])
 
 
+def below_mount(segments: tuple[str, ...], root: str) -> tuple[str, ...]:
+    """The segments below the place where an application is mounted (ASGI's `root_path`, which is decoded).
+
+    A path that does not begin there, as from servers that have taken it away, is as it is.
+    """
+    mounts = tuple(root.split("/")[1:])
+    return (segments[len(mounts) :] or ("",)) if segments[: len(mounts)] == mounts else segments
+
+
 def has_control(text: str) -> bool:
     """Tell whether the text holds NUL, another C0 control character or DEL."""
     return _CONTROL.search(text) is not None
