@@ -306,3 +306,17 @@ def outcome(text: str) -> Config | tuple[Mistake, ...]:
         return parse_config(text, {"X": ""})
     except ConfigError as error:
         return error.mistakes
+
+
+def test_a_claim_where_a_link_is_enough_is_a_mistake() -> None:
+    found = mistakes(STORE + LINKS + JWT + route('auth = ["links", "login"]', to='s:{claims.sub}/{key}"'))
+    assert found == [
+        ("routes[0].object", "the claim {claims.sub}, where auth.links lets in whoever has a link")
+    ]
+
+
+def test_the_folder_of_revoked_links_must_be_there(tmp_path: Path) -> None:
+    text = STORE + LINKS + 'revoked_file = "nowhere/revoked.txt"\n' + route('auth = "links"')
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, {}, name=f"{tmp_path}/c.toml")
+    assert [mistake.key for mistake in caught.value.mistakes] == ["auth.links.revoked_file"]

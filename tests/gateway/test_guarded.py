@@ -83,6 +83,11 @@ object = "files:{{key}}"
 auth = "public"
 
 [[routes]]
+path = "/public/inner/{{key:path}}"
+object = "files:inner/{{key}}"
+auth = "partners"
+
+[[routes]]
 path = "/some/{{key:path}}"
 object = "files:{{key}}"
 auth = "public"
@@ -189,6 +194,16 @@ async def test_a_prefix_link_opens_what_is_below_it_by_its_cookie(url: str) -> N
     assert (await get(url, "/links/film/2.ts", ("Cookie", pair))).content == b"two"
     assert (await get(url, "/links/films/1.ts", ("Cookie", pair))).status == 403
     assert (await get(url, "/links/film/..%2Fa.txt", ("Cookie", pair))).status == 400
+
+
+@pytest.mark.parametrize("path", ["/public/inner%2Fa.txt", "/public//inner/a.txt", "/public/%2Finner/a.txt"])
+async def test_caddy_7941_no_spelling_of_a_path_leads_around_a_guarded_route(url: str, path: str) -> None:
+    assert (await get(url, "/public/inner/a.txt")).status == 401
+    assert (await get(url, path)).status in (400, 404)
+
+
+async def test_an_encoded_slash_is_a_slash_where_it_leads_to_the_same_route(url: str) -> None:
+    assert (await get(url, "/public/film%2F1.ts")).content == b"one"
 
 
 async def test_a_link_names_the_file(url: str) -> None:

@@ -166,7 +166,6 @@ ROUTES = (
         pytest.param("/files/a/index", "/files/{folder}/index", {"folder": "a"}, id="text-before-rest"),
         pytest.param("/files/a/b", "/files/{key:path}", {"key": "a/b"}, id="rest"),
         pytest.param("/files/a%2Fb", "/files/{key:path}", {"key": "a/b"}, id="rest-with-encoded-slash"),
-        pytest.param("/files/a%2Findex", "/files/{key:path}", {"key": "a/index"}, id="no-second-split"),
         pytest.param("/files//", "/files/{key:path}", {"key": "/"}, id="rest-of-one-slash"),
         pytest.param("/files//a", "/files/{key:path}", {"key": "/a"}, id="rest-with-leading-slash"),
         pytest.param("/files/", "/files/", {}, id="empty-rest-is-no-rest"),
@@ -262,6 +261,19 @@ def test_any_bytes_get_an_answer_from_the_router(tail: bytes) -> None:
 def test_two_routes_of_one_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'/a/\{x\}' and '/a/\{y:str\}' match the same paths"):
         router("/a/{x}", "/a/{y:str}")
+
+
+def test_slash_of_another_spelling_never_leads_around_a_route() -> None:
+    router = Router([RouteTemplate.parse(text) for text in ROUTES])
+    with pytest.raises(BadPath, match="another route"):
+        router.match(b"/files/a%2Findex")
+
+
+def test_two_slashes_never_lead_around_a_route_where_they_may_be_one() -> None:
+    templates = [RouteTemplate.parse(text) for text in ("/p/admin/{x}", "/p/{rest:path}")]
+    assert isinstance(Router(templates).match(b"/p//admin/x"), Match)
+    with pytest.raises(BadPath, match="another route"):
+        Router(templates, merging=[1]).match(b"/p//admin/x")
 
 
 @pytest.mark.parametrize(

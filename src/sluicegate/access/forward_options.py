@@ -43,7 +43,7 @@ class ForwardOptions:
     Raises `BadCredentials` for what cannot be used; no value of `request_fields` is shown.
     """
 
-    url: str
+    url: str = field(repr=False)
     timeout_seconds: float = 5.0
     forward_fields: tuple[str, ...] = ("authorization", "cookie")
     cache_seconds: float = 0.0

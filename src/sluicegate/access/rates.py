@@ -58,6 +58,8 @@ class Rates:
     uses are refused; it is asked again every `RETRY_SECONDS`. `tell_remaining=False` saves the second of two
     questions to Redis for a request that is allowed, and `Allowance.remaining` is unknown then.
 
+    What is counted in memory is in `counters`, which may outlive it.
+
     Enter it before it is asked. Raises `BadRate` for what cannot be used.
     """
 
@@ -68,6 +70,7 @@ class Rates:
         on_failure: OnFailure = "allow",
         timeout_seconds: float = TIMEOUT_SECONDS,
         tell_remaining: bool = True,
+        counters: Counters | None = None,
     ) -> None:
         if not 0 < timeout_seconds <= 60:
             raise BadRate(f"timeout_seconds is above 0 and at most 60, got {timeout_seconds!r}")
@@ -78,6 +81,7 @@ class Rates:
         self._on_failure = on_failure
         self._timeout_seconds = timeout_seconds
         self._tell_remaining = tell_remaining
+        self._counters = Counters() if counters is None else counters
         self._circuit = Circuit()
         self._pool: ConnectionPool | None = None
         self._storage: RedisStorage | Counters | None = None
@@ -87,7 +91,7 @@ class Rates:
     async def __aenter__(self) -> Self:
         """Prepare to count. Redis is not asked yet."""
         if self._address is None:
-            self._storage = Counters()
+            self._storage = self._counters
         else:
             self._pool = _pool(self._url, self._timeout_seconds)
             self._storage = RedisStorage(

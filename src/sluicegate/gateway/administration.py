@@ -15,7 +15,6 @@ from .admin import AdminApp, AdminTools
 from .link_desk import revoke_link, signed_link, text_in
 from .live import LiveGateway
 from .metrics import Metrics
-from .readiness import ReadinessReport
 from .reloading import Reload, ReloadResult
 from .shown_config import hidden
 
@@ -32,7 +31,7 @@ class Administration:
         self._gateway = gateway
         tools = AdminTools(
             exposition=metrics.exposition,
-            report=self._report,
+            report=gateway.report,
             config=lambda: hidden(gateway.config),
             reload=reload or _no_file,
             sign=lambda asked: signed_link(gateway.config, asked),
@@ -61,10 +60,6 @@ class Administration:
         finally:
             server.should_exit = True
             await asyncio.wait((serving,))
-
-    async def _report(self) -> ReadinessReport:
-        report = await self._gateway.readiness.report()
-        return report if self._gateway.is_ready else ReadinessReport(False, report.checks)
 
     def _revoke(self, asked: Mapping[str, object]) -> Mapping[str, object]:
         link_id = text_in(asked, "id") or ""

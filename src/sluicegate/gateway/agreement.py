@@ -108,7 +108,8 @@ class Member:
         self._server = server
         self._pipe = pipe
         self._turn = 0
-        self._preparing: asyncio.Task[None] | None = None
+        # The one that prepares, and those before it that are being interrupted.
+        self._preparing: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._asking: dict[int, asyncio.Future[ReloadResult]] = {}
 
@@ -122,8 +123,9 @@ class Member:
             yield
         finally:
             loop.remove_reader(number)
-            if (preparing := self._stop_preparing()) is not None:
-                await asyncio.wait((preparing,))
+            self._stop_preparing()
+            if self._preparing:
+                await asyncio.wait(self._preparing)
 
     def started(self) -> None:
         """Say so."""
@@ -173,7 +175,9 @@ class Member:
     def _begin(self, order: Prepare) -> None:
         self._stop_preparing()
         self._turn = order.turn
-        self._preparing = asyncio.create_task(self._prepare(order))
+        preparing = asyncio.create_task(self._prepare(order))
+        self._preparing.add(preparing)
+        preparing.add_done_callback(self._preparing.discard)
 
     async def _prepare(self, order: Prepare) -> None:
         try:
@@ -191,11 +195,9 @@ class Member:
             self._server.commit()
             self._say(Committed(turn))
 
-    def _stop_preparing(self) -> asyncio.Task[None] | None:
-        preparing, self._preparing = self._preparing, None
-        if preparing is not None:
+    def _stop_preparing(self) -> None:
+        for preparing in self._preparing:
             preparing.cancel()
-        return preparing
 
     def _answer(self, number: int, result: ReloadResult) -> None:
         # Who asked may have gone away meanwhile.

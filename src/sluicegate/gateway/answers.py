@@ -96,7 +96,7 @@ class Problem(OwnAnswer):
 
 
 def adding(fields: RawFields, send: Send) -> Send:
-    """`send`, with further fields in the head of the answer; `Vary` is joined with one that is there."""
+    """`send`, with further fields in heads that have none of their names; `Vary` is joined with another."""
 
     async def added(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -107,10 +107,12 @@ def adding(fields: RawFields, send: Send) -> Send:
 
 
 def _joined(own: RawFields, more: RawFields) -> RawFields:
+    known = {name for name, _ in own if name != b"set-cookie"}
+    fresh = [field for field in more if field[0] not in known]
     varies = [value for name, value in (*own, *more) if name == b"vary"]
     if len(varies) < 2:
-        return own + more
-    others = [field for field in (*own, *more) if field[0] != b"vary"]
+        return own + fresh
+    others = [field for field in (*own, *fresh) if field[0] != b"vary"]
     return [*others, (b"vary", b", ".join(varies))]
 
 

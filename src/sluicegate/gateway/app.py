@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sluicegate import SluicegateError, Source, TransferRecord, __version__
 from sluicegate.access.base import Address, Verifier
-from sluicegate.access.counters import Uncounted
+from sluicegate.access.counters import Counters, Uncounted
 from sluicegate.access.rates import Rates
 from sluicegate.errors import MethodNotAllowed
 from sluicegate.http.addresses import client_address, parse_address, parse_network
@@ -25,11 +25,12 @@ from .answers import OwnAnswer, Problem, adding, raw, request_id_of
 from .config import Config, RouteConfig, UpstreamConfig
 from .config.verifiers import verifier_of
 from .documents import documents
-from .gates import Gates
+from .gates import ProcessRates
 from .guarded import Arrival, GuardedRoute, Shared
 from .log import transfer_logger
 from .metrics import Metrics
 from .origins import Origins
+from .process_state import ProcessState
 from .readiness import Probe, Readiness
 from .routes import BadParameter, BadPath, Match, NoMatch, Router
 from .targets import Placeholder
@@ -49,35 +50,34 @@ class Gateway:
     when it stops.
 
     `observe` is called once for each transfer, and for each answer that the gateway gives itself; by default
-    it writes the line of the log. `metrics` and `gates` are the process's own.
+    it writes the line of the log. `shared` is what a process has for all of its configurations in turn; who
+    gives it says by `take_over` when this one is in place.
     """
 
     def __init__(
-        self,
-        config: Config,
-        observe: Observer | None = None,
-        *,
-        metrics: Metrics | None = None,
-        gates: Gates | None = None,
+        self, config: Config, observe: Observer | None = None, shared: ProcessState | None = None
     ) -> None:
+        state = shared or ProcessState(Metrics(__version__))
         self.config = config
-        self._origins = Origins(config)
-        self._rates = Rates(
-            config.limits.storage,
-            on_failure=config.limits.on_failure,
-            # What is left would be a second question to Redis for each request.
-            tell_remaining=config.limits.storage == "memory://",
+        self._state = state
+        self._origins = Origins(config, state.budget)
+        self._rates = ProcessRates(
+            _rates(config, state.client_counters), _rates(config, state.common_counters)
         )
         self._verifiers = {name: verifier_of(auth, self._count_use) for name, auth in config.auth.items()}
-        self._metrics = metrics or Metrics(__version__)
-        self._observe = both(self._metrics, observe or transfer_logger())
-        self._routes = self._guarded(gates or Gates())
-        self._router = Router(route.path for route in config.routes)
+        self._observe = both(state.metrics, observe or transfer_logger())
+        self._routes = self._guarded()
+        self._router = Router(
+            (route.path for route in config.routes),
+            [index for index, one in enumerate(config.routes) if isinstance(one.target, UpstreamConfig)],
+        )
         self._trusted = tuple(parse_network(text) for text in config.gateway.trusted_proxies)
         self.readiness = Readiness(
             [Probe(name, source, self._origins.probes.get(name)) for name, source in self._origins.named]
         )
         self._fields = raw(_secure_fields(config))
+        if shared is None:
+            self.take_over()
         self._ready = False
         fixed: dict[str, ASGIApp] = {
             "/healthz": _text("ok"),
@@ -86,19 +86,23 @@ class Gateway:
         }
         self._fixed = {canonical_segments(path.encode()): app for path, app in fixed.items()}
 
-    def _guarded(self, gates: Gates) -> tuple[GuardedRoute, ...]:
-        config = self.config
-        shared = Shared(config, self._observe, self._metrics, self._rates, gates.of_gateway(config.limits))
+    def _guarded(self) -> tuple[GuardedRoute, ...]:
+        config, gates = self.config, self._state.gates
+        shared = Shared(config, self._observe, self._state.metrics, self._rates, gates.of_gateway())
         return tuple(
             GuardedRoute(
-                route,
-                self._sources(route),
-                self._verifiers,
-                gates.of_route(route.path.text, route.limits),
-                shared,
+                route, self._sources(route), self._verifiers, gates.of_route(route.path.text), shared
             )
             for route in config.routes
         )
+
+    def take_over(self) -> None:
+        """Let the limits of this configuration be those of the process: new requests come here."""
+        gates, limits = self._state.gates, self.config.limits
+        gates.of_gateway().limit(limits)
+        for route in self.config.routes:
+            gates.of_route(route.path.text).limit(route.limits)
+        self._state.budget.total = self.config.transfers.read_ahead_total
 
     def _sources(self, route: RouteConfig) -> Mapping[str, Source]:
         """What a route may lead to, by the name of the store; an upstream has none."""
@@ -109,8 +113,11 @@ class Gateway:
         return {name: self._origins.stores[name] for name in names}
 
     async def _count_use(self, link: str, most: int, seconds: int) -> bool | None:
+        if self._state.has_siblings and self.config.limits.storage == "memory://":
+            # Each process would allow all of them.
+            return None
         try:
-            return await self._rates.use(link, most, seconds)
+            return await self._rates.of_all.use(link, most, seconds)
         except Uncounted:
             return None
 
@@ -155,11 +162,14 @@ class Gateway:
             return Problem(status=400, title="Bad request", detail=detail, error="BadRequest: Host")
         try:
             segments = below_mount(canonical_segments(scope["raw_path"]), scope.get("root_path", ""))
+            fixed = self._fixed.get(segments)
+            if fixed is not None:
+                return fixed if scope["method"] in ("GET", "HEAD") else _other_method(scope)
+            return self._routed(segments)
         except BadPath as exc:
             return Problem(status=400, title="Bad path", detail=str(exc), error=f"BadPath: {exc}")
-        fixed = self._fixed.get(segments)
-        if fixed is not None:
-            return fixed if scope["method"] in ("GET", "HEAD") else _other_method(scope)
+
+    def _routed(self, segments: tuple[str, ...]) -> _Chosen | Problem:
         match self._router.find(segments):
             case Match(index, params):
                 return _Chosen(self._routes[index], segments, params)
@@ -167,9 +177,8 @@ class Gateway:
                 detail = f"{name}: found {found[:LONGEST_SHOWN]!r}; expected {allowed}"
                 return Problem(status=422, title="Bad parameter", detail=detail, error="BadParameter")
             case NoMatch():
-                return Problem(
-                    status=404, title="Not found", detail="no route has this path", error="NoRoute"
-                )
+                detail = "no route has this path"
+                return Problem(status=404, title="Not found", detail=detail, error="NoRoute")
 
     def _client(self, scope: Scope) -> Address | None:
         """Who has sent the request, as far as it can be believed."""
@@ -210,7 +219,8 @@ class Gateway:
 
     def _parts(self) -> tuple[tuple[str, AbstractAsyncContextManager[Any]], ...]:
         verifiers: list[tuple[str, Verifier]] = [(f"auth {name!r}", v) for name, v in self._verifiers.items()]
-        return (("limits", self._rates), *self._origins.named, *verifiers)
+        rates = (("limits", self._rates.of_clients), ("limits", self._rates.of_all))
+        return (*rates, *self._origins.named, *verifiers)
 
     async def _readiness(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Whether to send requests here. Whether each origin answers, the admin address says."""
@@ -234,6 +244,16 @@ async def _enter(stack: AsyncExitStack, what: str, part: AbstractAsyncContextMan
         await stack.enter_async_context(part)
     except SluicegateError as exc:
         raise CannotOpen(f"cannot open {what}: {exc}") from exc
+
+
+def _rates(config: Config, counters: Counters) -> Rates:
+    return Rates(
+        config.limits.storage,
+        on_failure=config.limits.on_failure,
+        # What is left would be a second question to Redis for each request.
+        tell_remaining=config.limits.storage == "memory://",
+        counters=counters,
+    )
 
 
 def both(first: Observer, second: Observer) -> Observer:

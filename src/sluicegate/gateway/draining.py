@@ -25,6 +25,10 @@ RENEWAL_TICKS: Final = 100
 """Every ten seconds: what renews certificates does so days before they end."""
 
 
+HANDSHAKE_SECONDS: Final = 10.0
+"""How long a TLS handshake may take; by default a minute, in which nothing else counts the client."""
+
+
 class Drained(Protocol):
     """An application that can be told that the end has begun."""
 
@@ -71,10 +75,36 @@ class DrainingServer(uvicorn.Server):
             await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the application and the listener."""
-        await super().startup(sockets)
+        """Open the application and the listener.
+
+        As uvicorn does, which has no word on how long a TLS handshake may take.
+        """
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            self.should_exit = True
+            return
+        loop = asyncio.get_running_loop()
+        tls = self.config.ssl
+        self.servers = [
+            await loop.create_server(
+                self._protocol,
+                sock=sock,
+                ssl=tls,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
+            )
+            for sock in sockets or ()
+        ]
+        self.started = True
         if self._control is not None:
             self._control.started()
+
+    def _protocol(self) -> asyncio.Protocol:
+        # The class changes with the configuration.
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, and let what is under way end."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from ipaddress import IPv6Network
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from sluicegate import Throttle
 from sluicegate.access.base import Address
@@ -56,6 +57,27 @@ class ClientThrottles:
         return throttle
 
 
+class Places:
+    """Where a transfer is counted: left when the block ends, whatever has become of the limits meanwhile."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[Crowd, str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for crowd, key in self._taken:
+            crowd.leave(key)
+
+    def take(self, crowd: Crowd, key: str) -> bool:
+        """Count one of `key`, if there is room."""
+        if not crowd.enter(key):
+            return False
+        self._taken.append((crowd, key))
+        return True
+
+
 class Gate:
     """The limits of a route, or of the gateway. Its counts stay when a new configuration changes them."""
 
@@ -79,42 +101,22 @@ class Gate:
         )
         self.policies = tuple(policy for limit, _ in self._rates for policy in limit.policies)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is no limit."""
-        return not (
-            self._crowds or self._rates or self._throttle is not None or self._client_throttles is not None
-        )
-
-    def enter(self, client: str) -> TooMuch | None:
-        """Count a transfer of a client, or say why not. Who has entered leaves, once."""
+    def enter(self, client: str, places: Places) -> TooMuch | None:
+        """Count a transfer of a client, and note in `places` where; or say why not."""
         everybody, one = self._crowds.get("all"), self._crowds.get("client")
-        if everybody is not None and not everybody.enter(_ALL):
+        if everybody is not None and not places.take(everybody, _ALL):
             return _crowded(503, f"{self.name}: {everybody.most} transfers at once")
-        if one is not None and not one.enter(client):
-            if everybody is not None:
-                everybody.leave(_ALL)
+        if one is not None and not places.take(one, client):
             return _crowded(429, f"{self.name}: {one.most} transfers at once of one client")
         return None
 
-    def leave(self, client: str) -> None:
-        """Count a transfer less."""
-        for who, crowd in self._crowds.items():
-            key = _ALL if who == "all" else client
-            # One that entered before there was a limit is not counted.
-            if crowd.inside(key):
-                crowd.leave(key)
-
-    async def count(self, rates: Rates, client: str) -> Allowance | None:
-        """Count a request; the allowance that refuses it, or has the least left; `None` without a rate."""
-        tightest: Allowance | None = None
+    async def count(self, rates: ProcessRates, client: str) -> AsyncIterator[Allowance]:
+        """Count a request by one rate after another."""
         for limit, by_client in self._rates:
-            allowance = await rates.check(limit, f"{self.name}:{client if by_client else _ALL}")
-            if not allowance.allowed:
-                return allowance
-            if tightest is None or (allowance.remaining or 0) < (tightest.remaining or 0):
-                tightest = allowance
-        return tightest
+            if by_client:
+                yield await rates.of_clients.check(limit, f"{self.name}:{client}")
+            else:
+                yield await rates.of_all.check(limit, f"{self.name}:")
 
     def throttles(self, client: str) -> tuple[Throttle, ...]:
         """What the bytes of a client's transfer wait for: its own throttle, and then that of all."""
@@ -138,23 +140,39 @@ class Gate:
 
 
 class Gates:
-    """The gates of a process, by name: they outlive the configurations that say how narrow they are."""
+    """The gates of a process, by name: they outlive the configurations that say how narrow they are.
+
+    They are as narrow as `Gate.limit` has said last, which is for the configuration that is in place.
+    """
 
     def __init__(self) -> None:
         self._gates: dict[str, Gate] = {}
 
-    def of_gateway(self, limits: LimitsConfig) -> Gate:
-        """The gate of all routes together, with these limits."""
-        return self._limited(Gate("gateway", "gateway"), limits)
+    def of_gateway(self) -> Gate:
+        """The gate of all routes together."""
+        return self._gates.setdefault("gateway", Gate("gateway", "gateway"))
 
-    def of_route(self, path: str, limits: LimitsConfig) -> Gate:
-        """The gate of the route of this path, with these limits."""
-        return self._limited(Gate(f"route {path}", "route"), limits)
+    def of_route(self, path: str) -> Gate:
+        """The gate of the route of this path."""
+        name = f"route {path}"
+        return self._gates.setdefault(name, Gate(name, "route"))
 
-    def _limited(self, new: Gate, limits: LimitsConfig) -> Gate:
-        gate = self._gates.setdefault(new.name, new)
-        gate.limit(limits)
-        return gate
+
+@dataclass(frozen=True, slots=True)
+class ProcessRates:
+    """What counts requests in a time. Where that is in memory, those of all clients together are counted in a
+    table of their own, from which no number of clients pushes them out.
+    """
+
+    of_clients: Rates
+    of_all: Rates
+
+
+def tighter(one: Allowance | None, other: Allowance) -> Allowance:
+    """Which of two allowances has less left; what is not known is not less."""
+    if one is None or one.remaining is None:
+        return other
+    return other if other.remaining is not None and other.remaining < one.remaining else one
 
 
 def refused(allowance: Allowance, policies: tuple[Policy, ...]) -> TooMuch:

@@ -12,16 +12,15 @@ from starlette.types import Receive, Scope, Send
 from sluicegate import ObjectResponse, Source
 from sluicegate.access.any_of import AnyOf
 from sluicegate.access.base import AccessRequest, Address, Grant, Refusal, Verifier
-from sluicegate.access.rates import Rates
 from sluicegate.http.cors import answer_fields, preflight_fields
 from sluicegate.http.fields import Fields, filename_of
 from sluicegate.http.paths import BadPath, canonical_path, has_control, has_dot_piece
-from sluicegate.http.rate_fields import rate_limit_fields
+from sluicegate.http.rate_fields import Allowance, Policy, rate_limit_fields
 from sluicegate.observe import Observer
 
 from .answers import OwnAnswer, Problem, adding, header, raw
 from .config import Config, RouteConfig, UpstreamConfig
-from .gates import Gate, TooMuch, client_key, refused
+from .gates import Gate, Places, ProcessRates, TooMuch, client_key, refused, tighter
 from .metrics import Metrics, Refused
 from .targets import CLAIM_PREFIX, Placeholder
 
@@ -47,7 +46,7 @@ class Shared:
     config: Config
     observe: Observer
     metrics: Metrics
-    rates: Rates
+    rates: ProcessRates
     gateway: Gate
 
 
@@ -76,7 +75,8 @@ class GuardedRoute:
         self.path = route.path.text
         self._route = route
         self._shared = shared
-        self._gates = tuple(one for one in (shared.gateway, gate) if not one.is_open)
+        limited = ((shared.gateway, shared.config.limits), (gate, route.limits))
+        self._gates = tuple(one for one, limits in limited if not limits.is_none)
         self._verifier = AnyOf({name: verifiers[name] for name in route.auth}) if route.auth else None
         self._responses = {name: self._response(name, source) for name, source in sources.items()}
         self._methods = (*route.methods, "OPTIONS")
@@ -126,50 +126,56 @@ class GuardedRoute:
                 self._shared.metrics.end(self.path)
 
     async def _let_in(self, arrival: Arrival, receive: Receive, send: Send) -> None:
-        """Count the request at every gate, and serve it."""
-        client, inside = client_key(arrival.client) if self._gates else "", list[Gate]()
-        try:
+        """Count the request, see who it is, find room for it, and serve it."""
+        client = client_key(arrival.client) if self._gates else ""
+        found = await self._counted(client)
+        if isinstance(found, TooMuch):
+            await self._turn_away(found, arrival, send)
+            return
+        send = adding(raw(found), send) if found else send
+        grant = await self._granted(arrival)
+        if isinstance(grant, Refusal):
+            await self._refuse(grant, arrival, send)
+            return
+        if grant.cookie is not None:
+            send = adding([(b"set-cookie", grant.cookie.encode("latin-1"))], send)
+        # Who may not read takes nobody's place.
+        with Places() as places:
             for gate in self._gates:
-                if (too_much := gate.enter(client)) is not None:
+                if (too_much := gate.enter(client, places)) is not None:
                     await self._turn_away(too_much, arrival, send)
                     return
-                inside.append(gate)
-            fields: Fields = ()
-            for gate in self._gates:
-                allowance = await gate.count(self._shared.rates, client)
-                if allowance is None:
-                    continue
-                if not allowance.allowed:
-                    await self._turn_away(refused(allowance, gate.policies), arrival, send)
-                    return
-                fields = rate_limit_fields(allowance, gate.policies)
-            if fields:
-                send = adding(raw(fields), send)
-            await self._authorize(arrival, receive, send, client)
-        finally:
-            for gate in inside:
-                gate.leave(client)
+            await self._send(grant, client, arrival, receive, send)
 
-    async def _authorize(self, arrival: Arrival, receive: Receive, send: Send, client: str) -> None:
-        grant = _ANYBODY
-        if self._verifier is not None:
-            request = AccessRequest.of(arrival.scope, canonical_path(arrival.segments), arrival.client)
-            verdict = await self._verifier.verify(request)
-            if isinstance(verdict, Refusal):
-                await self._refuse(verdict, arrival, send)
-                return
-            grant = verdict
-            if grant.cookie is not None:
-                send = adding([(b"set-cookie", grant.cookie.encode("latin-1"))], send)
+    async def _counted(self, client: str) -> TooMuch | Fields:
+        """Count the request by every rate; what to tell of what is left."""
+        tightest: Allowance | None = None
+        for gate in self._gates:
+            async for allowance in gate.count(self._shared.rates, client):
+                if not allowance.allowed:
+                    return refused(allowance, self._policies)
+                tightest = tighter(tightest, allowance)
+        return () if tightest is None else rate_limit_fields(tightest, self._policies)
+
+    @property
+    def _policies(self) -> tuple[Policy, ...]:
+        return tuple(policy for gate in self._gates for policy in gate.policies)
+
+    async def _granted(self, arrival: Arrival) -> Grant | Refusal:
+        if self._verifier is None:
+            return _ANYBODY
+        request = AccessRequest.of(arrival.scope, canonical_path(arrival.segments), arrival.client)
+        return await self._verifier.verify(request)
+
+    async def _send(self, grant: Grant, client: str, arrival: Arrival, receive: Receive, send: Send) -> None:
         try:
             response, key = self._wanted(arrival.params, grant)
         except BadPath as exc:
             await self._answer(Problem(status=400, title="Bad path", detail=str(exc)), arrival, send)
             return
         except NotAllowed as exc:
-            refusal = Problem(status=404, title="Not found", error=f"Refused: {exc}", subject=grant.subject)
             self._shared.metrics.refused(self.path, "forbidden")
-            await self._answer(refusal, arrival, send)
+            await self._answer(Problem(status=404, title="Not found", error=f"Refused: {exc}"), arrival, send)
             return
         throttles = [throttle for gate in reversed(self._gates) for throttle in gate.throttles(client)]
         named = response.of(
@@ -187,6 +193,8 @@ class GuardedRoute:
         values = {**params, **self._claimed(grant)} if self._claims else params
         target = self._route.target
         if isinstance(target, UpstreamConfig):
+            if grant.key is not None:
+                raise NotAllowed("a key was granted, and the route leads to an upstream")
             path = target.template.render(values).removesuffix(target.template.query)
             return self._responses[""], path
         store, key = target.render(values)
@@ -203,7 +211,7 @@ class GuardedRoute:
         values = {}
         for name in self._claims:
             claim = name.removeprefix(CLAIM_PREFIX)
-            value = grant.claims.get(claim, grant.subject if claim == "sub" else None)
+            value = grant.claims.get(claim)
             if not value or "/" in value or "\\" in value or has_control(value) or has_dot_piece(value):
                 raise NotAllowed(f"the claim {claim!r} is not there, or no segment of a path")
             values[name] = value

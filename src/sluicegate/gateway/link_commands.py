@@ -19,7 +19,7 @@ from sluicegate.access.api_keys import hash_key, new_key
 from sluicegate.access.base import AccessRequest, Refusal
 from sluicegate.access.links import LinkClaims, SignedLinks
 from sluicegate.access.passwords import hash_password
-from sluicegate.http.paths import BadPath, canonical_path, canonical_segments
+from sluicegate.http.paths import canonical_path, canonical_segments
 
 from .config import ConfigError, load_config
 from .config.verifiers import links_of
@@ -131,10 +131,10 @@ def hash_password_command() -> None:
 
 def _judge(links: SignedLinks, link: str) -> dict[str, str] | str:
     """What a link allows, or why nothing."""
-    parts = urlsplit(link)
     try:
+        parts = urlsplit(link)
         path = canonical_path(canonical_segments(parts.path.encode()))
-    except BadPath as exc:
+    except ValueError as exc:
         return str(exc)
     token = AccessRequest("GET", path, parts.query).parameter(links.options.parameter)
     if token is None:

@@ -68,7 +68,7 @@ def _claims(asked: Mapping[str, object], path: str) -> LinkClaims:
         given["id"] = new_link_id()
     try:
         return LinkClaims(prefix=path if asked.get("is_prefix") else None, **given)
-    except TypeError as exc:
+    except (TypeError, AttributeError, UnicodeError) as exc:
         raise CannotSign(f"a claim of another type than it must have: {', '.join(sorted(given))}") from exc
 
 

@@ -16,7 +16,7 @@ from sluicegate.errors import SluicegateError
 
 from .app import CannotOpen, Gateway
 from .config import Config
-from .readiness import Readiness
+from .readiness import ReadinessReport
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +51,17 @@ class LiveGateway:
         """The configuration that new requests are served by."""
         return self._current.gateway.config
 
-    @property
-    def readiness(self) -> Readiness:
-        """What asks whether the sources of that configuration answer."""
-        return self._current.gateway.readiness
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether new requests are welcome."""
-        return self._current.gateway.is_ready
+    async def report(self) -> ReadinessReport:
+        """Whether the sources of that configuration answer, and new requests are welcome."""
+        generation = self._current
+        # As a request: its sources stay open meanwhile.
+        generation.requests += 1
+        try:
+            report = await generation.gateway.readiness.report()
+        finally:
+            generation.requests -= 1
+            generation.end_if_unused()
+        return report if generation.gateway.is_ready else ReadinessReport(False, report.checks)
 
     @property
     def generations(self) -> int:
@@ -112,6 +114,7 @@ class LiveGateway:
         if self._next is None:
             raise CannotReplace("no configuration is prepared")
         before, self._current, self._next = self._current, self._next, None
+        self._current.gateway.take_over()
         if self._draining:
             self._current.gateway.drain()
         before.retire()
@@ -130,6 +133,7 @@ class LiveGateway:
         await receive()
         try:
             await self._enter(self._current)
+            self._current.gateway.take_over()
         except SluicegateError as exc:
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
             return

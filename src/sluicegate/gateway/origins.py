@@ -63,11 +63,13 @@ class Upstream(AbstractAsyncContextManager["Upstream"]):
 class Origins:
     """All sources of a configuration: stores by name, upstreams by their settings. None is open yet.
 
+    `budget` is what they all may hold ahead of their clients.
+
     Raises `BadOptions` for what cannot be used.
     """
 
-    def __init__(self, config: Config) -> None:
-        options, budget = config.transfers.options, Budget(config.transfers.read_ahead_total)
+    def __init__(self, config: Config, budget: Budget) -> None:
+        options = config.transfers.options
         self.stores: Mapping[str, Source] = {
             name: _store(store, options, budget) for name, store in config.stores.items()
         }

@@ -10,9 +10,9 @@ from sluicegate.observe import Observer
 
 from .app import Gateway, both
 from .config import Config
-from .gates import Gates
 from .log import transfer_logger
 from .metrics import Metrics
+from .process_state import ProcessState
 
 if TYPE_CHECKING:
     from .tracing import SpanObserver
@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 class Process:
     """Makes the gateway of a configuration; what it counts goes on from one to the next."""
 
-    metrics: Metrics = field(default_factory=lambda: Metrics(__version__))
-    gates: Gates = field(default_factory=Gates)
+    state: ProcessState = field(default_factory=lambda: ProcessState(Metrics(__version__)))
     _log: Observer = field(default_factory=transfer_logger)
     _spans: SpanObserver | None = None
+
+    @property
+    def metrics(self) -> Metrics:
+        """The numbers of the process."""
+        return self.state.metrics
 
     def gateway(self, config: Config) -> Gateway:
         """The gateway of a configuration; raises `SluicegateError` for what cannot be used."""
         observe = both(self._log, self._traced()) if config.gateway.tracing else self._log
-        return Gateway(config, observe, metrics=self.metrics, gates=self.gates)
+        return Gateway(config, observe, self.state)
 
     def _traced(self) -> Observer:
         if self._spans is None:

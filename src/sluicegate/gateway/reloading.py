@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os.path
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class ConfigFile:
 
     def read_again(self) -> Config:
         """The configuration as it is now. A pipe or a terminal is not waited for: it may never come again."""
-        if self.path.exists() and not self.path.is_file():
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
             found = Mistake(None, "", "what can be read only once", "a regular file, to be read again")
             raise ConfigError(str(self.path), [found])
         return self.read()

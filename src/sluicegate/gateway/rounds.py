@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sluicegate.errors import SluicegateError
+
 from .agreement import (
     Abandon,
     AskReload,
@@ -20,7 +22,7 @@ from .agreement import (
     Serving,
     Verdict,
 )
-from .config import Config, ConfigError
+from .config import Config
 from .log import configure_log
 from .reloading import Operation, ReloadResult, log_result, refused
 from .worker import Worker
@@ -147,8 +149,12 @@ class Rounds:
         self._operation.notifier.reloading()
         try:
             config = self._operation.file.read_again()
-        except ConfigError as exc:
+        except SluicegateError as exc:
             self._finish(refused(str(exc)))
+            return
+        except Exception:
+            logger.exception("the reload failed")
+            self._finish(refused("the reload failed, and the log says how"))
             return
         self._turn += 1
         self._round = _Preparing(self._turn, config, self._deadline(self._operation))

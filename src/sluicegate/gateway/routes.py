@@ -5,7 +5,7 @@ literal, then `int` and `uuid` (which never both fit), then `str`, then `path`; 
 The order in which the routes are given has no part in it, and no regular expression could backtrack.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from sluicegate.http.paths import BadPath, canonical_segments
@@ -81,9 +81,13 @@ class _Leaf:
 class Router:
     """Finds the route of a path among templates of different shapes."""
 
-    def __init__(self, templates: Iterable[RouteTemplate]) -> None:
-        """Build the tree; raises `ValueError` where two templates have one shape."""
+    def __init__(self, templates: Iterable[RouteTemplate], merging: Collection[int] = ()) -> None:
+        """Build the tree; raises `ValueError` where two templates have one shape.
+
+        `merging` are the routes to where two slashes may be one.
+        """
         self._templates = tuple(templates)
+        self._merging = frozenset(merging)
         self._names = tuple(
             tuple(parameter.name for parameter in template.parameters) for template in self._templates
         )
@@ -99,9 +103,28 @@ class Router:
         """Match the segments of a canonical path."""
         leaf = _descend(self._root, segments, (), _typed_value)
         if leaf is not None:
+            self._check_spellings(segments, leaf)
             return Match(leaf.index, dict(zip(self._names[leaf.index], leaf.values, strict=True)))
         leaf = _descend(self._root, segments, (), _any_value)
         return NoMatch() if leaf is None else self._bad_parameter(leaf)
+
+    def _check_spellings(self, segments: tuple[str, ...], leaf: _Leaf) -> None:
+        """Refuse a path that belongs to another route by another spelling of its slashes; raises `BadPath`.
+
+        A key and an upstream have no difference between `%2F` and a slash, and many upstreams none between
+        one slash and two: what one route guards must not be had through another.
+        """
+        path = "/".join(segments)
+        if path.count("/") == len(segments) - 1 and "//" not in path and not path.startswith("/"):
+            return
+        others = [tuple(path.split("/"))]
+        if leaf.index in self._merging:
+            *before, last = others[0]
+            others.append((*filter(None, before), last))
+        for other in others:
+            found = _descend(self._root, other, (), _typed_value)
+            if found is not None and found.index != leaf.index:
+                raise BadPath("the path is that of another route when its slashes are written plainly")
 
     def _bad_parameter(self, leaf: _Leaf) -> BadParameter:
         values = zip(self._templates[leaf.index].parameters, leaf.values, strict=True)

@@ -9,6 +9,7 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Final
 
+from sluicegate import __version__
 from sluicegate.errors import SluicegateError
 
 from .administration import Administration
@@ -20,7 +21,9 @@ from .installation import Installation, server_settings
 from .listening import Listeners
 from .live import LiveGateway
 from .log import configure_log
+from .metrics import Metrics
 from .process import Process
+from .process_state import ProcessState
 from .reloading import Control, FileControl, Operation
 from .shared_metrics import shared_folder
 from .signals import ENDING
@@ -75,7 +78,7 @@ def _check_workers(config: Config) -> None:
         )
     if any(isinstance(auth, SignedAuth) for auth in config.auth.values()):
         logger.warning(
-            "each worker counts the uses of signed links for itself: a link that has 3 has 3 in each; "
+            "signed links with a number of uses are refused: each worker would allow all of them; "
             "[limits] storage = redis://... counts for all"
         )
 
@@ -84,7 +87,7 @@ def _work(config: Config, listeners: Listeners, pipe: Connection) -> bool:
     """Serve in a worker: a new process, which is given the configuration as it was checked."""
     configure_log(config.gateway.log)
     try:
-        process = Process()
+        process = Process(ProcessState(Metrics(__version__), has_siblings=True))
         gateway = LiveGateway(process.gateway(config), process.gateway)
         installation = Installation(gateway, server_settings(config), process.metrics)
     except SluicegateError as exc:

@@ -10,7 +10,7 @@ from sluicegate.access.links import LinkOptions
 from sluicegate.errors import SluicegateError
 
 from .errors import Report, one_of
-from .files import existing_file
+from .files import existing_file, existing_folder
 from .headers import REQUEST_FIELDS, read_fields
 from .kinds import TABLE_NAME
 from .lines import Location
@@ -121,7 +121,12 @@ def _signed(written: _Written) -> AuthConfig:
         cookie_for_prefix="cookie_for_prefix",
         insecure_cookie="insecure_cookie",
     )
-    revoked = None if table.revoked_file is None else str((written.base / table.revoked_file).absolute())
+    revoked = None if table.revoked_file is None else (written.base / table.revoked_file).absolute()
+    if revoked is not None:
+        # The file may come later, by the first revocation.
+        existing_folder(
+            written.base, str(revoked.parent), (*written.location, "revoked_file"), written.report
+        )
     for key_id, secrets in (table.keys or {}).items():
         if len(secrets) != 1:
             written.report.add((*written.location, "keys", key_id), "an array", "one secret for each key id")
@@ -129,7 +134,7 @@ def _signed(written: _Written) -> AuthConfig:
         name=written.name,
         keys={key_id: secrets[0] for key_id, secrets in (table.keys or {}).items() if secrets},
         options=LinkOptions(**options),  # type: ignore[arg-type]
-        revoked_file=revoked,
+        revoked_file=None if revoked is None else str(revoked),
     )
 
 

@@ -1,5 +1,7 @@
 """From the tables of limits to checked ones: what is left out has its default, and 0 is no limit."""
 
+from sluicegate.access.rates import Rates
+from sluicegate.errors import SluicegateError
 from sluicegate.http.ranges import MAX_RANGES
 
 from .errors import Report
@@ -31,7 +33,10 @@ def build_server_limits(table: ServerLimitsTable, report: Report) -> ServerLimit
 
 
 def _check_storage(url: str | None, location: Location, report: Report) -> None:
-    if url is not None and url != "memory://" and not url.startswith(("redis://", "rediss://", "unix://")):
-        report.add(
-            location, "another kind of storage", "memory://, redis://HOST:PORT, rediss:// or unix://PATH"
-        )
+    if url is None:
+        return
+    try:
+        # Made to be checked: what it cannot use, it says.
+        Rates(url)
+    except SluicegateError as exc:
+        report.add(location, "what cannot be used", str(exc))

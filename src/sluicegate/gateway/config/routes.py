@@ -170,9 +170,15 @@ def _key_prefixes(route: _Written) -> tuple[str, ...]:
 def _check_claims(route: _Written, target: ObjectTemplate | UpstreamConfig, auth: tuple[str, ...]) -> None:
     template = target if isinstance(target, ObjectTemplate) else target.template
     claims = sorted(name for name in template.names if name.startswith(CLAIM_PREFIX))
-    if claims and not auth:
-        key = "object" if isinstance(target, ObjectTemplate) else "upstream"
+    if not claims:
+        return
+    key = "object" if isinstance(target, ObjectTemplate) else "upstream"
+    if not auth:
         route.add(key, f"the claim {{{claims[0]}}} on a public route", "auth, which claims come from")
+    for name in auth:
+        if route.context.auth_kinds.get(name) == "signed":
+            found = f"the claim {{{claims[0]}}}, where auth.{name} lets in whoever has a link"
+            route.add(key, found, "ways to show who one is: a link is nobody in particular")
 
 
 def _target(route: _Written) -> ObjectTemplate | UpstreamConfig | None:

@@ -83,7 +83,7 @@ class JwtAuth:
 
     name: str
     options: BearerOptions
-    jwks_url: str | None = None
+    jwks_url: str | None = field(default=None, repr=False)
     key_file: str | None = None
     tls_verify: bool | str = True
 
@@ -129,6 +129,12 @@ class LimitsConfig:
     client_requests: str | None = None
     bytes_per_second: int = 0
     client_bytes_per_second: int = 0
+
+    @property
+    def is_none(self) -> bool:
+        """Whether everything is allowed."""
+        numbers = (self.transfers, self.client_transfers, self.bytes_per_second, self.client_bytes_per_second)
+        return not any((*numbers, self.requests, self.client_requests))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

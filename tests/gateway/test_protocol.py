@@ -1,0 +1,278 @@
+"""What a client may send before its request is understood, and how long it may take: over real sockets."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import pytest
+
+from sluicegate.gateway.protocol import LINGER_SIZE, ProtocolLimits
+
+from .in_thread import Threaded, connections, empty, in_thread
+
+LIMITS = ProtocolLimits(max_head=4096, max_url=1024, max_fields=20, head_timeout=0.5)
+
+URL = b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\n"
+
+
+def refusal(status: str, *fields: str) -> bytes:
+    return "\r\n".join(
+        [f"HTTP/1.1 {status}", "content-length: 0", "connection: close", *fields, "", ""]
+    ).encode()
+
+
+TOO_LARGE = refusal("431 Request Header Fields Too Large")
+TOO_LONG = refusal("414 Request-URI Too Long")
+LATE = refusal("408 Request Timeout")
+BAD = refusal("400 Bad Request")
+FULL = refusal("503 Service Unavailable", "retry-after: 1")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Threaded]:
+    with in_thread(empty, LIMITS) as running:
+        yield running
+
+
+def read(client: socket.socket) -> bytes:
+    """All that comes until the connection is closed."""
+    received = b""
+    with suppress(ConnectionResetError):
+        while more := client.recv(65536):
+            received += more
+    return received
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def head(*lines: bytes) -> bytes:
+    return b"\r\n".join([b"GET /a HTTP/1.1", b"Host: a", *lines, b"", b""])
+
+
+def fields(number: int) -> list[bytes]:
+    return [b"x-%d: 1" % one for one in range(number)]
+
+
+CASES = [
+    pytest.param(head(*fields(19)), ANSWER, id="as-many-fields-as-may-be"),
+    pytest.param(head(*fields(20)), TOO_LARGE, id="one-field-more"),
+    pytest.param(head(*fields(5000)), TOO_LARGE, id="thousands-of-fields"),
+    pytest.param(head(b"x: " + b"v" * 4000), ANSWER, id="head-as-long-as-may-be"),
+    pytest.param(head(b"x: " + b"v" * 4096), TOO_LARGE, id="longer-head"),
+    pytest.param(head(b"x: " + b"v" * 300_000), TOO_LARGE, id="head-far-too-long"),
+    pytest.param(b"GET /a HTTP/1.1\r\n" + b"x" * 10_000, TOO_LARGE, id="name-without-an-end"),
+    pytest.param(URL % (b"u" * 1023), ANSWER, id="url-as-long-as-may-be"),
+    pytest.param(URL % (b"u" * 1024), TOO_LONG, id="longer-url"),
+    pytest.param(URL % (b"u" * 300_000), TOO_LONG, id="url-far-too-long"),
+    pytest.param(b"GET /" + b"u" * 5000, TOO_LONG, id="url-without-an-end"),
+    pytest.param(b"no request\r\n\r\n", BAD, id="no-request"),
+    pytest.param(b"\x16\x03\x01\x02\x00", BAD, id="tls"),
+    pytest.param(head(b"Connection: Upgrade", b"Upgrade: websocket"), ANSWER, id="upgrade"),
+]
+
+
+@pytest.mark.parametrize(("sent", "expected"), CASES)
+@pytest.mark.parametrize("size", [1_000_000, 100], ids=["at-once", "in-pieces"])
+def test_request_is_answered_or_refused(sent: bytes, expected: bytes, size: int, server: Threaded) -> None:
+    with server.connect() as client:
+        with suppress(ConnectionError):
+            for start in range(0, len(sent), size):
+                client.sendall(sent[start : start + size])
+        received = client.recv(65536) if expected == ANSWER else read(client)
+    assert received[: len(expected)] == expected
+    if expected != ANSWER:
+        assert received == expected
+
+
+def test_head_one_byte_at_a_time_is_served_if_it_is_quick(server: Threaded) -> None:
+    with server.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in head(*fields(3)):
+            client.sendall(bytes([byte]))
+        assert client.recv(65536).startswith(ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("begun", "expected"),
+    [
+        pytest.param(b"GET /a HTTP/1.1\r\nHost: a\r\n", LATE, id="head"),
+        pytest.param(b"G", LATE, id="method"),
+        pytest.param(b"", b"", id="nothing"),
+        pytest.param(b"\r\n", b"", id="empty-line"),
+    ],
+)
+def test_head_that_does_not_end_is_ended(begun: bytes, expected: bytes, server: Threaded) -> None:
+    with server.connect() as client:
+        client.sendall(begun)
+        assert read(client) == expected
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first-request", "second-request"])
+def test_trickled_head_is_ended_however_regularly_it_comes(before: bool, server: Threaded) -> None:
+    with server.connect() as client:
+        if before:
+            client.sendall(head())
+            assert client.recv(65536).startswith(ANSWER)
+        client.sendall(b"GET /a HTTP/1.1\r\nx: ")
+        client.settimeout(0.05)
+        received, deadline = b"", time.monotonic() + 10
+        while not received:
+            assert time.monotonic() < deadline
+            client.sendall(b"v")
+            with suppress(TimeoutError):
+                received = client.recv(65536)
+        assert received == LATE
+
+
+def test_empty_lines_after_an_answer_do_not_keep_a_connection(server: Threaded) -> None:
+    with server.connect() as client:
+        client.sendall(head())
+        assert client.recv(65536).startswith(ANSWER)
+        client.settimeout(0.05)
+        ended, deadline = False, time.monotonic() + 10
+        while not ended:
+            assert time.monotonic() < deadline
+            with suppress(TimeoutError):
+                client.sendall(b"\r\n")
+                ended = client.recv(65536) == b""
+
+
+def test_late_head_behind_a_request_that_is_answered_does_not_cut_the_answer() -> None:
+    begun = released = False
+    checks = 0
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal begun
+        begun = scope["type"] == "http"
+        while begun and not released:
+            await asyncio.sleep(0.01)
+        await empty(scope, receive, send)
+
+    def long_after() -> None:
+        nonlocal released, checks
+        if begun:
+            checks += 1
+            for connection in connections(server):
+                connection.end_if_late(time.monotonic() + 1000)
+            released = checks > 3
+
+    with in_thread(slow, ticked=long_after) as server, server.connect() as client:
+        client.sendall(head() + b"GET /b HTTP/1.1\r\n")
+        assert client.recv(65536).startswith(ANSWER)
+
+
+def test_many_requests_at_once_are_all_answered_however_long_they_are_together(server: Threaded) -> None:
+    one = head(b"x: " + b"v" * 300)
+    with server.connect() as client:
+        # The last head comes in two pieces, behind 30 KB of others.
+        client.sendall(one * 100 + one[:100])
+        client.sendall(one[100:])
+        received = b""
+        while received.count(ANSWER) < 101:
+            more = client.recv(65536)
+            assert more, received[-200:]
+            received += more
+
+
+def test_refused_request_behind_others_ends_the_connection(server: Threaded) -> None:
+    with server.connect() as client:
+        client.sendall(head() + URL % (b"u" * 5000))
+        received = read(client)
+    assert received.count(b"HTTP/1.1 200") + received.count(b"HTTP/1.1 414") <= 2
+    assert b"u" * 5000 not in received
+
+
+def test_body_that_nobody_reads_is_not_kept(server: Threaded) -> None:
+    with server.connect() as client:
+        client.sendall(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + b"b" * 3_000_000)
+        assert client.recv(65536).startswith(ANSWER)
+        # It is read to its end, so that the connection can be used again.
+        client.sendall(head())
+        assert client.recv(65536).startswith(ANSWER)
+
+
+def test_body_that_is_read_arrives_however_long_it_is(server: Threaded) -> None:
+    with server.connect() as client:
+        client.sendall(
+            b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + b"b" * 3_000_000
+        )
+        assert client.recv(65536).startswith(ANSWER)
+
+
+def test_fields_behind_a_body_are_bounded(server: Threaded) -> None:
+    with server.connect() as client:
+        client.sendall(b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: ")
+        assert client.recv(65536).startswith(ANSWER)
+        with suppress(ConnectionError):
+            for _ in range(100):
+                client.sendall(b"v" * 10_000)
+        assert read(client) in (TOO_LARGE, b"")
+
+
+def test_body_that_does_not_end_does_not_keep_a_connection(server: Threaded) -> None:
+    with server.connect() as client:
+        client.sendall(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n")
+        assert client.recv(65536).startswith(ANSWER)
+        client.settimeout(0.05)
+        ended, deadline = False, time.monotonic() + 10
+        while not ended:
+            assert time.monotonic() < deadline
+            with suppress(TimeoutError):
+                client.sendall(b"b")
+                ended = client.recv(65536) == b""
+
+
+def test_client_that_goes_on_sending_after_a_refusal_is_cut(server: Threaded) -> None:
+    with server.connect() as client:
+        client.sendall(URL % (b"u" * 5000))
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 100 * LINGER_SIZE:
+                sent += client.send(b"u" * 65536)
+    assert sent < 100 * LINGER_SIZE
+
+
+def test_connections_beyond_the_limit_are_told_to_come_again() -> None:
+    limits = ProtocolLimits(max_connections=2)
+    with in_thread(empty, limits) as server, ExitStack() as stack:
+        first, second = (stack.enter_context(server.connect()) for _ in range(2))
+        for client in (first, second):
+            client.sendall(head())
+            assert client.recv(65536).startswith(ANSWER)
+        third = stack.enter_context(server.connect())
+        third.sendall(head())
+        assert read(third) == FULL
+        assert (server.count.open, server.count.refused) == (2, {503: 1})
+        first.close()
+        eventually(lambda: server.count.open == 1)
+        fourth = stack.enter_context(server.connect())
+        fourth.sendall(head())
+        assert fourth.recv(65536).startswith(ANSWER)
+
+
+def test_flood_beyond_the_limit_leaves_no_more_connections_than_twice_as_many() -> None:
+    limits = ProtocolLimits(max_connections=3)
+    with in_thread(empty, limits) as server, ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(40)]
+        # The last one to be taken in is answered or ended.
+        assert read(clients[-1]) in (FULL, b"")
+        assert len(connections(server)) <= 2 * 3
+        assert server.count.open == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_head", 0), ("max_url", -1), ("max_fields", 0), ("head_timeout", 0.0), ("max_connections", -1)],
+)
+def test_limit_that_makes_no_sense_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}: found {value}"):
+        ProtocolLimits(**{name: value})  # type: ignore[arg-type]
