@@ -27,6 +27,9 @@ NAMES = (
     "unbroken",
     "breaks",
     "aborted",
+    "access",
+    "slow_heads",
+    "reloads",
 )
 DOCUMENT = "document"
 QUICK = "--quick"
