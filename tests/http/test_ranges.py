@@ -23,7 +23,7 @@ from sluicegate.http.ranges import (
     select,
 )
 
-from .texts import ANYTHING, CONTENT_RANGES, RANGES
+from .texts import ANYTHING, CONTENT_RANGES, HOSTILE, RANGES
 
 SPECS = st.one_of(
     st.builds(FromTo, st.integers(0, 300)),
@@ -170,6 +170,30 @@ def test_no_text_makes_parsing_a_range_raise(value: str) -> None:
 def test_no_text_makes_parsing_a_content_range_raise(value: str) -> None:
     parse_content_range(value)
     parse_content_range(f"bytes {value}")
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        pytest.param("0-1," * HOSTILE, id="ranges"),
+        pytest.param("," * HOSTILE + "0-1", id="commas"),
+        pytest.param("0-" + "9" * HOSTILE, id="digits"),
+        pytest.param(" " * HOSTILE + "0-1", id="blanks"),
+        pytest.param(",".join(f"{HOSTILE - n}-{HOSTILE + n}" for n in range(HOSTILE // 20)), id="nested"),
+    ],
+)
+def test_cve_2025_62727_range_without_end_costs_no_more_than_its_length(ranges: str) -> None:
+    assert parse_range(f"bytes={ranges}") is None
+
+
+def test_cve_2011_3192_overlapping_ranges_are_no_more_than_the_object() -> None:
+    # As it was sent to Apache: all of the object, and a thousand more ranges inside it.
+    killer = "bytes=0-," + ",".join(f"5-{last}" for last in range(5, 1300))
+    assert parse_range(killer) is None
+    # As many as are taken: who asks for more than there is gets the whole once, others what they join to.
+    some = parse_range("bytes=0-," + ",".join(f"5-{last}" for last in range(5, 68))) or ()
+    assert (len(some), select(some, 1300)) == (MAX_RANGES, None)
+    assert select(some[1:], 10_000) == (Span(5, 68),)
 
 
 @given(SPECS)

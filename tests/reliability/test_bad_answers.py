@@ -8,6 +8,8 @@ import pytest
 from sluicegate import Outcome
 from sluicegate.http.validators import format_date
 from sluicegate.testing import (
+    MIB,
+    Bandwidth,
     HangUp,
     IgnoreConditions,
     IgnoreRange,
@@ -25,7 +27,7 @@ from sluicegate.testing import (
 )
 
 from .conftest import Serving
-from .service import CONTENT, MIDDLE, OTHER, PATH, SIZE, Kind
+from .service import AHEAD, CONTENT, MIDDLE, OTHER, PATH, SIZE, Kind
 
 WRONG: list[Any] = [
     pytest.param((IgnoreRange(),), "BadAnswer", id="everything"),
@@ -246,3 +248,16 @@ async def test_retry_after_of_years_is_not_waited_for(served: Serving, kind: Kin
         assert (record.outcome, record.resumes, record.retries) == (Outcome.ORIGIN_FAILED, 1, 0)
         assert str(record.error).split(":")[0] == "Throttled"
         assert record.bytes_sent < SIZE
+
+
+async def test_nginx_1611_slices_of_two_versions_are_never_joined(served: Serving) -> None:
+    # Slices on several connections: one of them is of another version, of the same size, and not refused.
+    async with served(AHEAD) as service:
+        service.origin.always(Bandwidth(2.5 * MIB), IgnoreConditions())
+        service.origin.fail(PATH, Replaced(OTHER), first=3)
+        answer, record = await service.get()
+        assert (service.origin.peak_busy_connections > 1, len(service.asked) > 2) == (True, True)
+        # The connections of the first version may bring it to its end; another one's bytes never count.
+        assert (answer.status, CONTENT.startswith(answer.content)) == (200, True)
+        assert answer.complete == (answer.content == CONTENT)
+        assert record.outcome is (Outcome.COMPLETE if answer.complete else Outcome.VERSION_CHANGED)

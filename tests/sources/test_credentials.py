@@ -1,8 +1,11 @@
 """Where credentials come from, for each client alike: against a store that verifies signatures."""
 
+import asyncio
 import json
+import re
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from sluicegate.sources.opening import Client, store_source
 from sluicegate.sources.options import BadOptions
 from tests.conftest import BUCKET
 from tests.servers.s3 import S3Server
-from tests.sources.raw_origin import answer, raw_origin
+from tests.sources.raw_origin import RawOrigin, answer, raw_origin, served
 from tests.sources.stores import CLIENTS, content_of
 
 KEY = "credentials/key"
@@ -153,6 +156,40 @@ async def test_container(store: S3Server, client: Client, environment: Environme
         assert await read(store, client) == b"content"
         (request,) = container.requests
         assert (request.target, request.fields["authorization"]) == ("/credentials", "container-token")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_envoy_41047_credentials_are_replaced_before_they_expire(
+    client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    # They would do for another two minutes, which is less than a request that begins now may take.
+    soon = (datetime.now(UTC) + timedelta(minutes=2)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    first, second = provided("first", soon), provided("second", "2099-01-01T00:00:00Z")
+    (tmp_path / "token").write_text("container-token")
+    async with raw_origin((first,), (second,)) as container, raw_origin((served(b"content"),)) as origin:
+        environment(
+            AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{container.url}/credentials",
+            AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(tmp_path / "token"),
+        )
+        settings = StoreOptions(endpoint_url=origin.url, region="us-east-1")
+        async with store_source(f"s3://{BUCKET}", settings, client=client) as source, asyncio.timeout(20):
+            # obstore asks ten times a second at most; how often the first ones are used is each client's.
+            while signer_of(origin) != "second":
+                assert await content_of(await source.open(KEY, OpenRequest())) == b"content"
+            assert await content_of(await source.open(KEY, OpenRequest())) == b"content"
+        assert (signer_of(origin), len(container.requests)) == ("second", 2)
+
+
+def signer_of(origin: RawOrigin) -> str | None:
+    """Whose key the last request was signed with."""
+    signed = origin.requests[-1].fields["authorization"] if origin.requests else ""
+    return found[1] if (found := re.search("Credential=([a-z]+)/", signed)) else None
+
+
+def provided(name: str, expires: str) -> bytes:
+    """An answer with credentials, as a container is given them."""
+    said = {"AccessKeyId": name, "SecretAccessKey": "secret", "Token": "token", "Expiration": expires}
+    return answer("200 OK", json.dumps(said).encode(), content_type="application/json")
 
 
 @pytest.mark.parametrize("client", CLIENTS)

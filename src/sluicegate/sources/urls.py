@@ -65,7 +65,11 @@ def origin_of(url: URL) -> Origin:
 
 def located(url: URL, location: str) -> URL:
     """The address that `location` is, seen from `url`; raises `ValueError` if it is none, or names a user."""
-    target = url.join(URL(location))
+    try:
+        target = url.join(URL(location))
+    except IndexError as exc:
+        # yarl's own mistake, for a user or a bracket without a host behind it, as in `//[::1]@`.
+        raise ValueError("an address without a host") from exc
     if target.user is not None or target.password is not None:
         raise ValueError("an address with a user in it")
     query = location.partition("#")[0].partition("?")[2]

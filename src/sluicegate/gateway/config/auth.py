@@ -106,11 +106,13 @@ def _has_its_keys(written: _Written, kind: AuthType) -> bool:
     for key in sorted(written.table.model_fields_set - _KEYS[kind] - {"type"}):
         homes = " and ".join(other for other, keys in _KEYS.items() if key in keys)
         report.add((*written.location, key), f"{key} for type {kind!r}", f"it for {homes} only")
-    for key in _NEEDED[kind]:
+    missing = [key for key in _NEEDED[kind] if not getattr(written.table, key)]
+    for key in missing:
         location = (*written.location, key)
-        if not getattr(written.table, key) and not report.has(location):
+        # A value that cannot be used has been told already, and is missing all the same.
+        if not report.has(location):
             report.add(location, "nothing", f"{key}, which type {kind!r} needs")
-    return len(report.mistakes) == before
+    return not missing and len(report.mistakes) == before
 
 
 def _signed(written: _Written) -> AuthConfig:

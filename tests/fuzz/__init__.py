@@ -1,0 +1,1 @@
+"""Fuzzing: targets that take any bytes, inputs that are kept, and what runs the one with the other."""
