@@ -296,7 +296,7 @@ def is_link_id(text: str) -> bool:
     return _KEY_ID.fullmatch(text) is not None
 
 
-def _checked_key(key_id: str, secret: str) -> bytes:
+def _checked_key(key_id: str, secret: str) -> hmac.HMAC:
     if not _KEY_ID.fullmatch(key_id):
         raise BadCredentials(f"the key id {key_id[:64]!r} needs 1 to 64 letters, digits, '_' and '-'")
     if len(secret) < SHORTEST_KEY:
@@ -305,7 +305,7 @@ def _checked_key(key_id: str, secret: str) -> bytes:
             "'sluicegate new-key' makes one"
         )
     try:
-        return secret.encode()
+        return hmac.new(secret.encode(), digestmod="sha256")
     except UnicodeEncodeError:
         # Without its cause, which holds the key.
         raise BadCredentials(f"the key {key_id!r} has characters that cannot be written in UTF-8") from None
@@ -359,10 +359,13 @@ def _is_text(text: str, longest: int) -> bool:
     return len(text) <= longest and bool(text.strip()) and not _UNSAFE.search(text)
 
 
-def _mac(key: bytes, head: str, path: str) -> str:
+def _mac(key: hmac.HMAC, head: str, path: str) -> str:
     # A canonical path is ASCII. One that is not must not raise: it is the path of no link.
     signed = f"{head}\nGET\n{path}".encode("utf-8", "surrogatepass")
-    return urlsafe_b64encode(hmac.digest(key, signed, "sha256"))[:43].decode("ascii")
+    # A copy: to begin with the key anew takes OpenSSL three times as long as all the rest.
+    code = key.copy()
+    code.update(signed)
+    return urlsafe_b64encode(code.digest())[:43].decode("ascii")
 
 
 def _encode(claims: LinkClaims) -> str:

@@ -28,7 +28,7 @@ from redis.backoff import NoBackoff
 from sluicegate.access.circuit import RETRY_SECONDS, Circuit
 from sluicegate.access.counters import Counters, Uncounted
 from sluicegate.access.rate_limits import BadRate, Counts, RateLimit, RateWindow
-from sluicegate.http.rate_fields import Allowance
+from sluicegate.http.rate_fields import Allowance, Policy
 
 logger = logging.getLogger("sluicegate")
 
@@ -158,6 +158,9 @@ class Rates:
                 answer = await self._put(question)
         except (StorageError, OSError, TimeoutError) as exc:
             self._note_failure(exc, time())
+            if self._pool is not None:
+                # Those that were made before would fail one after another when Redis is back.
+                await self._pool.disconnect(inuse_connections=False)
             raise Uncounted(f"{self._address} gave no answer") from exc
         if self._circuit.close():
             logger.info("%s answers again: requests are counted", self._address)
@@ -209,17 +212,17 @@ class Rates:
 
     async def _count(self, window: RateWindow, key: str) -> Allowance:
         storage, policy = self._entered(), window.policy
-        is_allowed = await SlidingWindowCounterRateLimiter(storage).hit(window.item, key)
+        if isinstance(storage, Counters):
+            # Equal windows of equal keys are the same count, as in Redis.
+            is_allowed, counted = storage.hit(f"{policy.quota}/{key}", policy.quota, policy.window_seconds)
+        else:
+            is_allowed = await SlidingWindowCounterRateLimiter(storage).hit(window.item, key)
         if is_allowed and not self._tell_remaining:
             return Allowance(allowed=True, policy=policy, remaining=None, reset_seconds=0.0)
-        counts = Counts(*await storage.get_sliding_window(window.item.key_for(key), policy.window_seconds))
-        remaining, reset_seconds = counts.outlook(policy)
-        return Allowance(
-            allowed=is_allowed,
-            policy=policy,
-            remaining=remaining if is_allowed else 0,
-            reset_seconds=reset_seconds,
-        )
+        if not isinstance(storage, Counters):
+            stored = window.item.key_for(key)
+            counted = await storage.get_sliding_window(stored, policy.window_seconds)
+        return _allowance(policy, is_allowed, Counts(*counted))
 
     async def _count_use(self, key: str, expires_seconds: float) -> int:
         # Redis takes whole seconds, and deletes at 0.
@@ -266,6 +269,16 @@ def _pool(url: str, timeout_seconds: float) -> ConnectionPool:
         )
     except (ValueError, TypeError) as exc:
         raise BadRate("the address of Redis has a setting that cannot be used") from exc
+
+
+def _allowance(policy: Policy, is_allowed: bool, counts: Counts) -> Allowance:
+    remaining, reset_seconds = counts.outlook(policy)
+    return Allowance(
+        allowed=is_allowed,
+        policy=policy,
+        remaining=remaining if is_allowed else 0,
+        reset_seconds=reset_seconds,
+    )
 
 
 def _stored(key: str) -> str:

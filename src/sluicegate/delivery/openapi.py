@@ -26,16 +26,24 @@ REQUEST_FIELDS: Final[Mapping[str, str]] = {
     "Range": "The bytes that are wanted, such as `bytes=0-1023`; one range or several.",
     "If-Range": "Serve the range only if the object is still this one (a strong ETag or a date).",
     "If-None-Match": "Answer 304 if the object is one of these ETags.",
+    "If-Modified-Since": "Answer 304 if the object has not changed since this date.",
+    "If-Match": "Answer 412 unless the object is one of these ETags.",
+    "If-Unmodified-Since": "Answer 412 if the object has changed since this date.",
 }
 """Request header fields that such a route understands, and what each is for."""
 
 _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "Accept-Ranges": ("string", "`bytes`, where ranges can be asked for."),
+    "Allow": ("string", "The methods that are answered."),
     "Content-Length": ("integer", "The length of the content in bytes, where it is known."),
     "Content-Range": ("string", "Which bytes of the object these are, and its size."),
     "ETag": ("string", "The version of the object."),
     "Last-Modified": ("string", "When the object was last changed."),
+    "RateLimit": ("string", "How many more requests are allowed, and when there will be more."),
+    "RateLimit-Policy": ("string", "How many requests are allowed, and in which time."),
     "Retry-After": ("integer", "Seconds to wait before asking again."),
+    "Set-Cookie": ("string", "What to send with further requests below the same path."),
+    "WWW-Authenticate": ("string", "Which credentials would help (RFC 9110)."),
     "X-Request-Id": (
         "string",
         "Names this request in the server's log: the client's own, if it is harmless.",
@@ -70,14 +78,19 @@ def object_responses(media_type: str | None = None) -> dict[int | str, dict[str,
         304: _response("The client's copy is current.", None, *_VERSION_FIELDS),
     }
     responses |= {status: problem_response(description) for status, description in _PROBLEMS.items()}
-    responses[416]["headers"] |= _headers("Accept-Ranges", "Content-Range")
-    responses[503]["headers"] |= _headers("Retry-After")
+    responses[416]["headers"] |= response_fields("Accept-Ranges", "Content-Range")
+    responses[503]["headers"] |= response_fields("Retry-After")
     return deepcopy({status: responses[status] for status in sorted(responses, key=str)})
 
 
-def problem_response(description: str) -> dict[str, object]:
-    """Return the description of an answer with problem details."""
-    return _response(description, {PROBLEM_MEDIA_TYPE: {"schema": deepcopy(dict(PROBLEM_SCHEMA))}})
+def problem_response(description: str, *fields: str) -> dict[str, object]:
+    """Return the description of an answer with problem details, and with these header fields."""
+    return _response(description, {PROBLEM_MEDIA_TYPE: {"schema": deepcopy(dict(PROBLEM_SCHEMA))}}, *fields)
+
+
+def response_fields(*fields: str) -> dict[str, object]:
+    """Return the description of header fields of an answer, in the order of their names."""
+    return {field: _header(*_FIELDS[field]) for field in sorted(fields)}
 
 
 def _response(
@@ -85,15 +98,11 @@ def _response(
 ) -> dict[str, object]:
     response: dict[str, object] = {
         "description": description,
-        "headers": _headers("X-Request-Id", *fields),
+        "headers": response_fields("X-Request-Id", *fields),
     }
     if content:
         response["content"] = dict(content)
     return response
-
-
-def _headers(*fields: str) -> dict[str, object]:
-    return {field: _header(*_FIELDS[field]) for field in sorted(fields)}
 
 
 def _header(kind: str, description: str) -> dict[str, object]:

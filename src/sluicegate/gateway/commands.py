@@ -123,20 +123,22 @@ def _announce(file: Path, checked: Config, listeners: Listeners) -> None:
 
 
 @sluicegate.command("reload")
+@click.argument("config", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--admin",
-    default=DEFAULT_ADMIN,
-    show_default=True,
     metavar="HOST:PORT",
-    help="Address of the gateway's administration.",
+    help=f"Address of the gateway's administration, instead of [admin] address or {DEFAULT_ADMIN}.",
 )
-def reload_command(admin: str) -> None:
+def reload_command(config: Path | None, admin: str | None) -> None:
     """Let a gateway that runs read its configuration again.
 
-    Exits with 0 if the new one is in place, with 1 if it is not, and prints why.
+    CONFIG is looked at for the address of its administration, if that is not the usual one. Exits with 0 if
+    the new one is in place, with 1 if it is not, and prints why.
     """
     try:
-        result = ask_reload(admin)
+        if admin is None and config is not None:
+            admin = load_config(config, os.environ).admin.address
+        result = ask_reload(admin or DEFAULT_ADMIN)
     except SluicegateError as exc:
         _fail(exc)
     click.echo(result.message, err=not result.ok)

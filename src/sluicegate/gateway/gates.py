@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import Final, Literal, Self
@@ -110,13 +109,15 @@ class Gate:
             return _crowded(429, f"{self.name}: {one.most} transfers at once of one client")
         return None
 
-    async def count(self, rates: ProcessRates, client: str) -> AsyncIterator[Allowance]:
-        """Count a request by one rate after another."""
+    async def count(self, rates: ProcessRates, client: str) -> list[Allowance]:
+        """Count a request by one rate after another, up to the first that refuses it."""
+        allowances: list[Allowance] = []
         for limit, by_client in self._rates:
-            if by_client:
-                yield await rates.of_clients.check(limit, f"{self.name}:{client}")
-            else:
-                yield await rates.of_all.check(limit, f"{self.name}:")
+            counting = rates.of_clients if by_client else rates.of_all
+            allowances.append(await counting.check(limit, f"{self.name}:{client if by_client else _ALL}"))
+            if not allowances[-1].allowed:
+                break
+        return allowances
 
     def throttles(self, client: str) -> tuple[Throttle, ...]:
         """What the bytes of a client's transfer wait for: its own throttle, and then that of all."""

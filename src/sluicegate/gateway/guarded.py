@@ -151,7 +151,7 @@ class GuardedRoute:
         """Count the request by every rate; what to tell of what is left."""
         tightest: Allowance | None = None
         for gate in self._gates:
-            async for allowance in gate.count(self._shared.rates, client):
+            for allowance in await gate.count(self._shared.rates, client):
                 if not allowance.allowed:
                     return refused(allowance, self._policies)
                 tightest = tighter(tightest, allowance)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from sluicegate.delivery.openapi import (
@@ -11,32 +11,62 @@ from sluicegate.delivery.openapi import (
     REQUEST_FIELDS,
     object_responses,
     problem_response,
+    response_fields,
 )
 
-from .config.values import Config, RouteConfig
+from .config.values import Config, LimitsConfig, RouteConfig, SignedAuth, UpstreamConfig
+from .openapi_security import (
+    can_be_away,
+    can_challenge,
+    can_forbid,
+    security_requirements,
+    security_schemes,
+)
+from .targets import Placeholder
 from .templates import INT, PATH, STR, UUID, Parameter, ParameterType, RouteTemplate
 
-_SCHEMAS: dict[ParameterType, dict[str, object]] = {
-    INT: {"type": "integer"},
+# What routing answers with 400 is in no value: a dot segment, also behind a backslash; a control character.
+_NO_DOT_SEGMENT: Final = r"(?!(?:.*[/\\])?\.{1,2}(?:[/\\].*)?$)"
+_LARGEST_INT: Final = 10**19 - 1
+
+_SCHEMAS: Final[Mapping[ParameterType, dict[str, object]]] = {
+    INT: {"type": "integer", "minimum": -_LARGEST_INT, "maximum": _LARGEST_INT},
     UUID: {"type": "string", "format": "uuid"},
-    STR: {"type": "string", "minLength": 1},
-    PATH: {"type": "string", "minLength": 1},
+    STR: {"type": "string", "minLength": 1, "pattern": rf"^{_NO_DOT_SEGMENT}[^/\x00-\x1f\x7f]+$"},
+    PATH: {"type": "string", "minLength": 1, "pattern": rf"^{_NO_DOT_SEGMENT}[^\x00-\x1f\x7f]+$"},
 }
 _SPECIFIC_FIRST = (INT, UUID, STR, PATH)
 _PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 
-_Responses = Mapping[int | str, dict[str, Any]]
+_METHODS: Final[Mapping[str, Mapping[str, str]]] = {
+    "GET": REQUEST_FIELDS,
+    "HEAD": {name: REQUEST_FIELDS[name] for name in REQUEST_FIELDS if name not in ("Range", "If-Range")},
+}
+"""The methods that a route may answer, and the request's fields that matter to each."""
+
+_UNREAD: Final[Mapping[int, str]] = {
+    408: "The head of the request did not come in time. There is no content.",
+    414: "The target of the request is too long. There is no content.",
+    431: "The head of the request is too long, or has too many fields. There is no content.",
+}
+"""Answers to requests that are not read to their end."""
+
+_LOCAL: Final = ("file:", "memory:")
+
+_Responses = dict[int | str, dict[str, Any]]
 
 
 def openapi_document(config: Config, version: str) -> dict[str, object]:
     """Return the OpenAPI 3.0.3 document of the routes of a configuration; `version` is that of the API."""
-    denied = config.gateway.denied_status
     groups = _told_apart(config.routes)
+    components: dict[str, object] = {"schemas": {"Problem": deepcopy(dict(PROBLEM_SCHEMA))}}
+    if config.auth:
+        components["securitySchemes"] = security_schemes(config.auth.values())
     return {
         "openapi": "3.0.3",
         "info": {"title": config.gateway.title, "version": version},
-        "paths": {_path(group[0].path): _path_item(group, denied) for group in groups},
-        "components": {"schemas": {"Problem": deepcopy(dict(PROBLEM_SCHEMA))}},
+        "paths": {_path(group[0].path): _path_item(group, config) for group in groups},
+        "components": components,
     }
 
 
@@ -65,17 +95,34 @@ def _path(template: RouteTemplate) -> str:
     )
 
 
-def _path_item(group: Sequence[RouteConfig], denied_status: int) -> dict[str, object]:
-    responses = _responses(group, denied_status)
+def _path_item(group: Sequence[RouteConfig], config: Config) -> dict[str, object]:
+    item: dict[str, object] = {"parameters": _path_parameters(group)}
+    for method in _METHODS:
+        answering = [route for route in group if method in route.methods]
+        if answering:
+            item[method.lower()] = _operation(method, answering, group, config)
+    return item
+
+
+def _operation(
+    method: str, answering: Sequence[RouteConfig], group: Sequence[RouteConfig], config: Config
+) -> dict[str, object]:
+    responses = _responses(answering, config)
+    if len(answering) < len(group):
+        responses[405] = problem_response("The route of this path does not answer this method.", "Allow")
+    if method == "HEAD":
+        responses = _without_content(responses)
     return {
-        "parameters": _path_parameters(group),
-        "get": {**_words(group), "parameters": _fields(REQUEST_FIELDS), "responses": responses},
-        "head": {
-            **_words(group),
-            "parameters": _fields({"If-None-Match": REQUEST_FIELDS["If-None-Match"]}),
-            "responses": _without_content(responses),
-        },
+        **_words(answering),
+        "parameters": _fields(_METHODS[method]),
+        **_security(answering, config),
+        "responses": {str(status): _with_reference(responses[status]) for status in sorted(responses)},
     }
+
+
+def _security(routes: Sequence[RouteConfig], config: Config) -> dict[str, object]:
+    requirements = security_requirements(routes, config.auth)
+    return {"security": requirements} if requirements else {}
 
 
 def _words(group: Sequence[RouteConfig]) -> dict[str, object]:
@@ -117,24 +164,89 @@ def _fields(descriptions: Mapping[str, str]) -> list[dict[str, object]]:
     ]
 
 
-def _responses(group: Sequence[RouteConfig], denied_status: int) -> dict[str, dict[str, object]]:
-    responses = object_responses(group[0].media_type)
-    for route in group[1:]:
+def _responses(routes: Sequence[RouteConfig], config: Config) -> _Responses:
+    """Return every answer of routes that share an operation: a status is there if it can come."""
+    responses: _Responses = dict(object_responses(routes[0].media_type))
+    for route in routes[1:]:
         _merge_content(responses, object_responses(route.media_type))
-    responses[400] = problem_response("The path is malformed, or holds a '.' or '..' segment.")
-    if denied_status == 403:
-        responses[403] = problem_response("The origin denies the object.")
-    if any(parameter.kind in (INT, UUID) for route in group for parameter in route.path.parameters):
-        responses[422] = problem_response("A parameter of the path is not of its type.")
-    return {str(status): _with_reference(responses[status]) for status in sorted(responses, key=str)}
+    if not any(_may_be_busy(route, config) for route in routes):
+        del responses[503]
+    responses |= _refusals(routes, config)
+    _add_fields(responses, routes, config)
+    return responses
 
 
-def _merge_content(responses: _Responses, others: _Responses) -> None:
+def _refusals(routes: Sequence[RouteConfig], config: Config) -> _Responses:
+    """Return the answers to requests that are not let through."""
+    refusals: _Responses = {
+        400: problem_response("The path or a field is malformed, or holds what it must not.")
+    }
+    if any(can_challenge(route, config.auth) for route in routes):
+        refusals[401] = problem_response("Nothing that is valid shows who asks.", "WWW-Authenticate")
+    if forbidden := _forbidden(routes, config):
+        refusals[403] = problem_response(" ".join(forbidden))
+    if any(parameter.kind in (INT, UUID) for route in routes for parameter in route.path.parameters):
+        refusals[422] = problem_response("A parameter of the path is not of its type.")
+    if any(_may_be_too_many(limits) for limits in _limits(routes, config)):
+        refusals[429] = problem_response("Too many requests, or too many at once.", "Retry-After")
+    return {**refusals, **{status: {"description": text} for status, text in _UNREAD.items()}}
+
+
+def _forbidden(routes: Sequence[RouteConfig], config: Config) -> list[str]:
+    by_origin = ["The origin denies the object."] if config.gateway.denied_status == 403 else []
+    by_route = any(can_forbid(route, config.auth) for route in routes)
+    return ["Who asks may not have this.", *by_origin] if by_route else by_origin
+
+
+def _limits(routes: Iterable[RouteConfig], config: Config) -> list[LimitsConfig]:
+    return [config.limits, *(route.limits for route in routes)]
+
+
+def _may_be_too_many(limits: LimitsConfig) -> bool:
+    return bool(limits.client_transfers or _is_rated(limits))
+
+
+def _is_rated(limits: LimitsConfig) -> bool:
+    return limits.requests is not None or limits.client_requests is not None
+
+
+def _may_be_busy(route: RouteConfig, config: Config) -> bool:
+    limits = _limits([route], config)
+    is_denied = config.limits.storage != "memory://" and config.limits.on_failure == "deny"
+    return (
+        _is_remote(route, config)
+        or can_be_away(route, config.auth)
+        or bool(config.limits.max_connections)
+        or any(one.transfers or (is_denied and _is_rated(one)) for one in limits)
+    )
+
+
+def _is_remote(route: RouteConfig, config: Config) -> bool:
+    """Whether the origin is another machine's, which may throttle."""
+    if isinstance(route.target, UpstreamConfig):
+        return True
+    store = route.target.store
+    names = route.stores if isinstance(store, Placeholder) else (store,)
+    return any(not config.stores[name].url.startswith(_LOCAL) for name in names)
+
+
+def _add_fields(responses: _Responses, routes: Sequence[RouteConfig], config: Config) -> None:
+    """Describe the fields of limits and of links, where the answer has them."""
+    if any(_is_rated(limits) for limits in _limits(routes, config)):
+        for status in responses.keys() & {200, 206, 304, 429}:
+            responses[status]["headers"] |= response_fields("RateLimit", "RateLimit-Policy")
+    links = (config.auth[name] for route in routes for name in route.auth)
+    if any(isinstance(link, SignedAuth) and link.options.cookie_for_prefix for link in links):
+        for status in (200, 206):
+            responses[status]["headers"] |= response_fields("Set-Cookie")
+
+
+def _merge_content(responses: _Responses, others: Mapping[int | str, dict[str, Any]]) -> None:
     for status in (200, 206):
         responses[status]["content"] |= others[status]["content"]
 
 
-def _with_reference(response: dict[str, object]) -> dict[str, object]:
+def _with_reference(response: dict[str, Any]) -> dict[str, Any]:
     """Return a response whose problem details are those of the document's components."""
     content = response.get("content")
     if isinstance(content, dict) and PROBLEM_MEDIA_TYPE in content:
@@ -142,12 +254,12 @@ def _with_reference(response: dict[str, object]) -> dict[str, object]:
     return response
 
 
-def _without_content(responses: Mapping[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+def _without_content(responses: _Responses) -> _Responses:
     """Return the answers to HEAD, which has no content and no ranges."""
     return {
         status: {key: value for key, value in response.items() if key != "content"}
         for status, response in responses.items()
-        if status not in {"206", "416"}
+        if status not in (206, 416)
     }
 
 

@@ -5,7 +5,7 @@ decode a second time or read another form of the path.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from urllib.parse import quote, unquote_to_bytes
 
 _MALFORMED_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -14,6 +14,7 @@ _DOT_PIECE = re.compile(r"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
 # The characters of RFC 3986, section 3.3 that stand for themselves, and no segment that begins with a dot:
 # such a path is what it says, and needs no look at its segments.
 _PLAIN = re.compile(rb"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]*)+")
+_PLAIN_TEXT = re.compile(_PLAIN.pattern.decode("ascii"))
 _SEGMENT_SAFE = "!$&'()*+,;=:@"
 
 
@@ -42,12 +43,16 @@ def canonical_segments(raw_path: bytes) -> tuple[str, ...]:
     return tuple(_segment(raw) for raw in raw_path[1:].split(b"/"))
 
 
-def canonical_path(segments: Iterable[str]) -> str:
+def canonical_path(segments: Sequence[str]) -> str:
     """Write segments as the one path that stands for them: what decides on access looks at this alone.
 
     All but the characters that RFC 3986, section 3.3 allows in a segment is percent-encoded, so that a slash
     in a segment is no separator, and two paths are the same text only if they are the same path.
     """
+    text = "/" + "/".join(segments)
+    # Most paths say what they are. A slash in a segment would not be told apart here.
+    if text.count("/") == len(segments) and _PLAIN_TEXT.fullmatch(text):
+        return text
     return "".join([f"/{quote(segment, safe=_SEGMENT_SAFE)}" for segment in segments])
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from sluicegate.errors import BadFieldValue
@@ -74,7 +75,7 @@ def rate_limit_fields(allowance: Allowance, policies: Iterable[Policy]) -> Field
 
     A refusal has `Retry-After` too. Where nobody could be asked, nothing is said of what is left.
     """
-    told = [("ratelimit-policy", ", ".join(map(_policy_item, policies)))]
+    told = [("ratelimit-policy", _policy_list(tuple(policies)))]
     if allowance.remaining is not None and not allowance.is_away:
         told.append(("ratelimit", _limit_item(allowance, allowance.remaining)))
     if not allowance.allowed:
@@ -85,6 +86,11 @@ def rate_limit_fields(allowance: Allowance, policies: Iterable[Policy]) -> Field
 def retry_after(seconds: float) -> str:
     """RFC 9110 section 10.2.3: "a non-negative decimal integer"; never 0, which invites to a loop."""
     return str(max(1, _whole(seconds)))
+
+
+@lru_cache(maxsize=256)
+def _policy_list(policies: tuple[Policy, ...]) -> str:
+    return ", ".join(map(_policy_item, policies))
 
 
 def _policy_item(policy: Policy) -> str:
