@@ -24,7 +24,7 @@ from tests.servers.oidc import oidc_provider
 
 CONTENT = b"Hello, world.\n"
 SECRET = "0123456789-0123456789-0123456789-0123456789"
-KEY = new_key()
+KEY, OTHER = new_key(), new_key()
 ALICE = hash_password("correct horse")
 OBJECTS = {
     "a.txt": CONTENT,
@@ -50,6 +50,11 @@ type = "signed"
 keys = {{ k1 = "{SECRET}" }}
 cookie_for_prefix = true
 
+[auth.others]
+type = "api_key"
+header = "X-Partner"
+keys = {{ other = "{hash_key(OTHER)}" }}
+
 [auth.partners]
 type = "api_key"
 keys = {{ acme = "{hash_key(KEY)}" }}
@@ -71,6 +76,11 @@ auth = "links"
 path = "/both/{{key:path}}"
 object = "files:{{key}}"
 auth = ["links", "partners"]
+
+[[routes]]
+path = "/other/{{key:path}}"
+object = "files:{{key}}"
+auth = "others"
 
 [[routes]]
 path = "/mine/{{name}}"
@@ -280,6 +290,13 @@ async def test_a_browser_may_ask_before_it_asks(url: str) -> None:
     assert (answer.status, answer.get("access-control-allow-methods")) == (204, "GET, HEAD, OPTIONS")
     assert "range" in (answer.get("access-control-allow-headers") or "")
     assert answer.get("access-control-allow-credentials") == "true"
+
+
+async def test_a_script_may_send_what_the_route_asks_for(url: str) -> None:
+    asked = ("Origin", "https://app.example"), ("Access-Control-Request-Method", "GET")
+    answer = await get(url, "/other/a.txt", *asked, method="OPTIONS")
+    assert "x-partner" in (answer.get("access-control-allow-headers") or "").split(", ")
+    assert (await get(url, "/other/a.txt", ("X-Partner", OTHER))).content == CONTENT
 
 
 @pytest.mark.parametrize("name", ["page.html", "picture.svg"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote
 
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from sluicegate import ObjectResponse, Source
 from sluicegate.access.any_of import AnyOf
 from sluicegate.access.base import AccessRequest, Address, Grant, Refusal, Verifier
-from sluicegate.http.cors import answer_fields, preflight_fields
+from sluicegate.http.cors import CorsPolicy, answer_fields, preflight_fields
 from sluicegate.http.fields import Fields, filename_of
 from sluicegate.http.paths import BadPath, canonical_path, has_control, has_dot_piece
 from sluicegate.http.rate_fields import Allowance, Policy, rate_limit_fields
@@ -20,6 +20,7 @@ from sluicegate.observe import Observer
 
 from .answers import OwnAnswer, Problem, adding, header, raw
 from .config import Config, RouteConfig, UpstreamConfig
+from .config.values import ApiKeyAuth
 from .gates import Gate, Places, ProcessRates, TooMuch, client_key, refused, tighter
 from .metrics import Metrics, Refused
 from .targets import CLAIM_PREFIX, Placeholder
@@ -81,6 +82,7 @@ class GuardedRoute:
         self._responses = {name: self._response(name, source) for name, source in sources.items()}
         self._methods = (*route.methods, "OPTIONS")
         self._allow: Fields = (("allow", ", ".join(self._methods)),)
+        self._cors = _with_credentials(route, shared.config)
         self._is_upstream = isinstance(route.target, UpstreamConfig)
         template = route.target.template if isinstance(route.target, UpstreamConfig) else route.target
         self._claims = tuple(name for name in template.names if name.startswith(CLAIM_PREFIX))
@@ -238,17 +240,27 @@ class GuardedRoute:
 
     def _options(self, scope: Scope) -> OwnAnswer:
         """The answer to a browser that asks before it asks, and to whoever wants to know the methods."""
-        policy, fields = self._route.cors, self._allow
+        policy, fields = self._cors, self._allow
         if policy is not None and header(scope, b"access-control-request-method") is not None:
             fields = (*fields, *preflight_fields(policy, header(scope, b"origin"), self._methods))
         return OwnAnswer(status=204, fields=fields)
 
     def _finished(self, scope: Scope, send: Send) -> Send:
         """`send`, with what every answer of the route tells a browser of who may read it."""
-        policy = self._route.cors
+        policy = self._cors
         if policy is None or scope["method"] == "OPTIONS":
             return send
         return adding(raw(answer_fields(policy, header(scope, b"origin"))), send)
+
+
+def _with_credentials(route: RouteConfig, config: Config) -> CorsPolicy | None:
+    """The route's policy, which lets scripts send what the route's own credentials come in."""
+    if route.cors is None:
+        return None
+    named = [config.auth[name] for name in route.auth]
+    fields = [one.header.lower() for one in named if isinstance(one, ApiKeyAuth)]
+    sent = tuple(dict.fromkeys((*route.cors.request_fields, *fields)))
+    return replace(route.cors, request_fields=sent)
 
 
 _ANYBODY: Final = Grant()
