@@ -20,7 +20,8 @@ from sluicegate.access.basic import BasicUsers, hash_password
 from sluicegate.access.bearer import BearerOptions, BearerTokens
 from sluicegate.access.forward import ForwardAuth, ForwardOptions
 from sluicegate.access.key_sets import FileKeys
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.access.rates import Rates
 from sluicegate.gateway.config import LimitsConfig
 from sluicegate.gateway.gates import Gates, Places, ProcessRates

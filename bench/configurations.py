@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from tests.servers.s3 import S3Server
 
 from .origins import BUCKET

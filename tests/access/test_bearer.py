@@ -32,16 +32,8 @@ from sluicegate.access.bearer import (
     holds,
     reason_for,
 )
-from sluicegate.access.key_sets import (
-    ALGORITHMS,
-    FileKeys,
-    Issuer,
-    JwksClient,
-    JwksUrl,
-    KeySet,
-    KeySource,
-    parse_key_set,
-)
+from sluicegate.access.key_sets import FileKeys, Issuer, JwksClient, JwksUrl, KeySource
+from sluicegate.access.keys import ALGORITHMS, KeySet, parse_key_set
 from tests.servers.oidc import OidcProvider, Signer, oidc_provider
 
 CHALLENGE = 'Bearer realm="sluicegate"'

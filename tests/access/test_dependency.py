@@ -15,7 +15,8 @@ from starlette.requests import Request
 from sluicegate.access.any_of import AnyOf
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict, Verifier
 from sluicegate.access.dependency import require
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.http.addresses import Network
 from tests.delivery.raw_client import fetch
 from tests.servers.asgi import serve_in_thread

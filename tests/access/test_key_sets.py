@@ -24,21 +24,16 @@ from sluicegate.access.key_sets import (
     COOLDOWN_SECONDS,
     FETCH_SECONDS,
     MAX_ANSWER_BYTES,
-    MAX_CANDIDATES,
-    MAX_KEYS,
     REFRESH_SECONDS,
     RETRY_SECONDS,
     STALE_SECONDS,
-    BadKeys,
     FileKeys,
     Issuer,
     JwksClient,
     JwksUrl,
-    KeySet,
-    parse_key_set,
-    parse_pem,
     read_discovery,
 )
+from sluicegate.access.keys import MAX_CANDIDATES, MAX_KEYS, BadKeys, KeySet, parse_key_set, parse_pem
 from tests.servers.oidc import DISCOVERY_PATH, KEYS_PATH, OidcProvider, Signer, oidc_provider
 from tests.sources.raw_origin import STALL, Answer, answer, raw_origin
 

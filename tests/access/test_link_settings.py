@@ -3,14 +3,8 @@
 import pytest
 
 from sluicegate.access.errors import BadCredentials
-from sluicegate.access.links import (
-    LONGEST_PREFIX,
-    LinkClaims,
-    LinkOptions,
-    SignedLinks,
-    is_link_id,
-    new_link_id,
-)
+from sluicegate.access.link_claims import LONGEST_PREFIX, LinkClaims, is_link_id, new_link_id
+from sluicegate.access.links import LinkOptions, SignedLinks
 
 from .signing import NEW_KEY, OLD_KEY
 

@@ -6,7 +6,8 @@ import pytest
 
 from sluicegate.access.base import Grant, Refusal
 from sluicegate.access.errors import BadCredentials
-from sluicegate.access.links import CountUse, LinkClaims, LinkOptions, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import CountUse, LinkOptions, SignedLinks
 
 from .signing import KEYS, NEW_KEY, NOW, OLD_KEY, Clock, asked
 

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal
 from sluicegate.access.errors import BadCredentials
-from sluicegate.access.links import (
-    LONGEST_PREFIX,
-    LONGEST_TOKEN,
-    LinkClaims,
-    SignedLinks,
-)
+from sluicegate.access.link_claims import LONGEST_PREFIX, LinkClaims
+from sluicegate.access.links import LONGEST_TOKEN, SignedLinks
 
 from .signing import KEYS, NOW, Clock, forged, mac, text64
 

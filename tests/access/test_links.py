@@ -7,7 +7,8 @@ from hypothesis import assume, given
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal
 from sluicegate.access.errors import BadCredentials
-from sluicegate.access.links import LinkClaims, LinkOptions, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import LinkOptions, SignedLinks
 from sluicegate.http.paths import BadPath, canonical_path, canonical_segments
 from sluicegate.testing.awkward_keys import AWKWARD_KEYS, AwkwardKey
 

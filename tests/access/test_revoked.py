@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sluicegate.access.base import Grant, Refusal
 from sluicegate.access.errors import BadCredentials
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.access.revoked import LARGEST, LOOK_SECONDS, RevokedLinks, revoke
 
 from .signing import KEYS, Clock, asked

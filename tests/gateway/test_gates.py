@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import LimitsConfig, parse_config
 from sluicegate.gateway.gates import MAX_CLIENTS, ClientThrottles, Gates, Places, TooMuch, client_key, tighter

@@ -11,7 +11,8 @@ import pytest
 
 from sluicegate import TransferRecord
 from sluicegate.access.api_keys import hash_key, new_key
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.access.passwords import hash_password
 from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import parse_config

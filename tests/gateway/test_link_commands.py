@@ -8,7 +8,8 @@ from click.testing import CliRunner, Result
 
 from sluicegate.access.api_keys import ApiKeys
 from sluicegate.access.basic import BasicUsers
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.access.revoked import RevokedLinks
 from sluicegate.gateway.commands import sluicegate
 from sluicegate.gateway.durations import seconds_of

@@ -18,7 +18,8 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from tests.conftest import started
 from tests.gateway.test_cli_serve import Served, serving
 from tests.gateway.test_relay_upstream import raw_upstream

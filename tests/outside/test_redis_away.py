@@ -15,7 +15,8 @@ from typing import Literal
 import httpx
 import pytest
 
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.access.rate_limits import RateLimit
 from sluicegate.access.rates import Rates
 from tests.conftest import started

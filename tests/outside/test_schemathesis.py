@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from sluicegate.access.api_keys import hash_key, new_key
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.access.passwords import hash_password
 from sluicegate.testing import FaultyOrigin
 from tests.gateway.test_cli_serve import Served, serving

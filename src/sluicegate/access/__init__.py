@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sluicegate.access.forward import ForwardAuth
     from sluicegate.access.forward_options import ForwardOptions
     from sluicegate.access.key_sets import FileKeys, Issuer, JwksClient, JwksUrl
-    from sluicegate.access.links import LinkClaims, LinkOptions, SignedLinks
+    from sluicegate.access.link_claims import LinkClaims
+    from sluicegate.access.links import LinkOptions, SignedLinks
     from sluicegate.access.passwords import hash_password
     from sluicegate.access.revoked import RevokedLinks, revoke
 
@@ -39,7 +40,7 @@ _HOMES: Final = {
     "Issuer": "key_sets",
     "JwksClient": "key_sets",
     "JwksUrl": "key_sets",
-    "LinkClaims": "links",
+    "LinkClaims": "link_claims",
     "LinkOptions": "links",
     "Refusal": "base",
     "RevokedLinks": "revoked",

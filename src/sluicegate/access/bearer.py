@@ -18,7 +18,8 @@ from typing import Final, Self
 import jwt
 
 from sluicegate.access.base import NO_CLAIMS, AccessRequest, Grant, Refusal, Verdict
-from sluicegate.access.key_sets import ALGORITHMS, KeySource, VerificationKey
+from sluicegate.access.key_sets import KeySource
+from sluicegate.access.keys import ALGORITHMS, VerificationKey
 from sluicegate.errors import SluicegateError
 
 MAX_TOKEN_CHARS: Final = 8 * 1024

@@ -12,37 +12,31 @@ own. No claim is read before it has been checked. Nothing is looked up but the k
 from __future__ import annotations
 
 import hmac
-import json
 import re
-import secrets
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as NotBase64
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address
 from math import ceil
 from typing import Final, Literal
 
-from sluicegate.access.base import AccessRequest, Address, Grant, Refusal, Stateless, Verdict
+from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict
 from sluicegate.access.errors import BadCredentials
-from sluicegate.http.addresses import parse_network
-from sluicegate.http.paths import BadPath, canonical_path, canonical_segments
+from sluicegate.access.link_claims import (
+    MOST,
+    LinkClaims,
+    canonical_form,
+    decode,
+    encode,
+    new_link_id,
+    within,
+)
 
 SHORTEST_KEY: Final = 32
 """Characters of a key: fewer could be guessed. `sluicegate new-key` makes one of 256 bits."""
 
 LONGEST_TOKEN: Final = 2048
 """Characters of a token: nothing longer is looked at. A file name takes the most, and has 255 at most."""
-
-LONGEST_PREFIX: Final = 1024
-"""Characters of a prefix: browsers ignore a longer path of a cookie, and would send it everywhere."""
-
-LONGEST_FILENAME: Final = 255
-LONGEST_SUBJECT: Final = 255
-
-MOST: Final = 10**12
-"""Above every number in a link: the year 33658, and more uses than anybody counts."""
 
 EXACT: Final = "e"
 PREFIX: Final = "p"
@@ -51,69 +45,12 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOKEN = re.compile(r"([ep])\.([A-Za-z0-9_-]{1,64})\.([0-9]{1,12})\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]{43})")
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
-# What no field of an answer and no line of a log can hold: control characters, and halves of characters.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 CountUse = Callable[[str, int, int], Awaitable[bool | None]]
 """Counts a use: the link's id, how many it has, seconds until it may be forgotten. False if none is left, and
 `None` where nobody can count."""
 
 IsRevoked = Callable[[str], bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkClaims:
-    """What a link says beside its path and its end; all of it optional.
-
-    - `prefix`: everything below it may be read; a canonical path that begins and ends with a slash.
-    - `not_before`: seconds of Unix time.
-    - `network`: of the client's address, such as `"192.0.2.0/24"`.
-    - `filename`: to save the answer under.
-    - `uses`: how many GET requests it allows; `id` names it for that, and for being revoked.
-    - `subject`: who it was made for, for the log.
-
-    Raises `BadCredentials` for a claim that cannot be signed.
-    """
-
-    prefix: str | None = None
-    not_before: int | None = None
-    network: str | None = None
-    filename: str | None = None
-    uses: int | None = None
-    id: str | None = None
-    subject: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, (_, kind) in _WRITTEN.items():
-            _check_kind(name, getattr(self, name), kind)
-        if self.prefix is not None:
-            _check_prefix(self.prefix)
-        if self.network is not None:
-            _check_network(self.network)
-        if self.filename is not None and not _is_filename(self.filename):
-            raise BadCredentials(f"filename {self.filename[:50]!r} is not the name of a file")
-        if self.subject is not None and not _is_text(self.subject, LONGEST_SUBJECT):
-            raise BadCredentials(
-                f"subject is 1 to {LONGEST_SUBJECT} characters, no control character among them"
-            )
-        if self.not_before is not None and not 0 <= self.not_before < MOST:
-            raise BadCredentials(f"not_before is a Unix time in seconds, found {self.not_before!r}")
-        if self.uses is not None and not 1 <= self.uses < MOST:
-            raise BadCredentials(f"uses is a number from 1 on, found {self.uses!r}")
-        if self.id is not None and not is_link_id(self.id):
-            raise BadCredentials("id is 1 to 64 letters, digits, '_' and '-'")
-
-
-_WRITTEN: Final[Mapping[str, tuple[str, type]]] = {
-    "prefix": ("p", str),
-    "not_before": ("nb", int),
-    "network": ("net", str),
-    "filename": ("fn", str),
-    "uses": ("n", int),
-    "id": ("id", str),
-    "subject": ("sub", str),
-}
-"""Claims as they are written in a token: the name there, and what it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,9 +116,9 @@ class SignedLinks(Stateless):
             raise BadCredentials(f"expires_in is a number of seconds above 0, found {expires_in!r}")
         if said.uses is not None and said.id is None:
             said = replace(said, id=new_link_id())
-        kind, bound = (EXACT, _canonical(path)) if said.prefix is None else (PREFIX, "")
+        kind, bound = (EXACT, canonical_form(path)) if said.prefix is None else (PREFIX, "")
         expires = ceil(self._clock() + expires_in)
-        head = f"{kind}.{self._signing}.{expires}.{_encode(said)}"
+        head = f"{kind}.{self._signing}.{expires}.{encode(said)}"
         token = f"{head}.{_mac(self._keys[self._signing], head, bound)}"
         if len(token) > LONGEST_TOKEN:
             raise BadCredentials(f"the token would have {len(token)} characters, {LONGEST_TOKEN} are allowed")
@@ -192,7 +129,7 @@ class SignedLinks(Stateless):
 
         Raises `BadCredentials` for what cannot be signed, a path that is not below `claims.prefix` among it.
         """
-        canonical = _canonical(path)
+        canonical = canonical_form(path)
         prefix = None if claims is None else claims.prefix
         if prefix is not None and not canonical.startswith(prefix):
             raise BadCredentials(f"the path {canonical[:100]!r} is not below the prefix {prefix[:100]!r}")
@@ -210,7 +147,7 @@ class SignedLinks(Stateless):
         read = self.check(token, request.method, request.path)
         if isinstance(read, Refusal):
             return read
-        if read.claims.network is not None and not _within(request.client, read.claims.network):
+        if read.claims.network is not None and not within(request.client, read.claims.network):
             return _refused("the client is not in the link's network")
         if read.claims.uses is not None and (refusal := await self._used(read, request)):
             return refusal
@@ -238,7 +175,7 @@ class SignedLinks(Stateless):
         expected = _mac(key, token[: found.end(4)], path if kind == EXACT else "")
         if not hmac.compare_digest(mac, expected):
             return _refused("the signature is not that of this path")
-        claims = _decode(encoded)
+        claims = decode(encoded)
         if claims is None or (claims.prefix is None) != (kind == EXACT):
             return _refused("the claims of the link cannot be read")
         return self._judged(SignedLink(key_id, int(expires), claims), path)
@@ -286,16 +223,6 @@ class SignedLink:
     claims: LinkClaims
 
 
-def new_link_id() -> str:
-    """An id that no other link has."""
-    return secrets.token_urlsafe(12)
-
-
-def is_link_id(text: str) -> bool:
-    """Whether this can be the id of a link."""
-    return _KEY_ID.fullmatch(text) is not None
-
-
 def _checked_key(key_id: str, secret: str) -> hmac.HMAC:
     if not _KEY_ID.fullmatch(key_id):
         raise BadCredentials(f"the key id {key_id[:64]!r} needs 1 to 64 letters, digits, '_' and '-'")
@@ -311,54 +238,6 @@ def _checked_key(key_id: str, secret: str) -> hmac.HMAC:
         raise BadCredentials(f"the key {key_id!r} has characters that cannot be written in UTF-8") from None
 
 
-def _canonical(path: str) -> str:
-    try:
-        return canonical_path(canonical_segments(path.encode()))
-    except (BadPath, UnicodeEncodeError) as exc:
-        raise BadCredentials(f"the path {path[:100]!r} cannot be signed: {exc}") from exc
-
-
-def _check_kind(name: str, value: object, kind: type) -> None:
-    # To Python, True is a number.
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-        raise BadCredentials(f"{name} is of the type {kind.__name__}, found {type(value).__name__}")
-
-
-def _check_prefix(prefix: str) -> None:
-    if not (prefix.startswith("/") and prefix.endswith("/")) or len(prefix) > LONGEST_PREFIX:
-        raise BadCredentials(
-            f"the prefix {prefix[:100]!r} must begin and end with '/', for it would allow '/ab' with '/a', "
-            f"and have at most {LONGEST_PREFIX} characters"
-        )
-    if (canonical := _canonical(prefix)) != prefix:
-        raise BadCredentials(f"the prefix {prefix[:100]!r} must be written {canonical[:100]!r}")
-    # It is the path of a cookie, whose attributes end at a semicolon; a comma may part two fields.
-    if ";" in prefix or "," in prefix:
-        raise BadCredentials(f"the prefix {prefix[:100]!r} must have no ';' and no ','")
-
-
-def _check_network(network: str) -> None:
-    try:
-        parse_network(network)
-    except ValueError as exc:
-        raise BadCredentials(f"network {network[:50]!r} is not one such as '192.0.2.0/24'") from exc
-
-
-def _within(client: Address | None, network: str) -> bool:
-    """Whether a client is known to be in a network; an IPv4-mapped address is the one inside it."""
-    mapped = client.ipv4_mapped if isinstance(client, IPv6Address) else None
-    address = client if mapped is None else mapped
-    return address is not None and address in parse_network(network)
-
-
-def _is_filename(name: str) -> bool:
-    return _is_text(name, LONGEST_FILENAME) and not {"/", "\\"}.intersection(name) and name not in (".", "..")
-
-
-def _is_text(text: str, longest: int) -> bool:
-    return len(text) <= longest and bool(text.strip()) and not _UNSAFE.search(text)
-
-
 def _mac(key: hmac.HMAC, head: str, path: str) -> str:
     # A canonical path is ASCII. One that is not must not raise: it is the path of no link.
     signed = f"{head}\nGET\n{path}".encode("utf-8", "surrogatepass")
@@ -366,34 +245,6 @@ def _mac(key: hmac.HMAC, head: str, path: str) -> str:
     code = key.copy()
     code.update(signed)
     return urlsafe_b64encode(code.digest())[:43].decode("ascii")
-
-
-def _encode(claims: LinkClaims) -> str:
-    said = {
-        short: value for name, (short, _) in _WRITTEN.items() if (value := getattr(claims, name)) is not None
-    }
-    if not said:
-        return ""
-    text = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
-    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode("ascii")
-
-
-def _decode(encoded: str) -> LinkClaims | None:
-    """The claims that were signed; `None` for those that another version of this file has made."""
-    if not encoded:
-        return _NO_CLAIMS
-    try:
-        said = json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
-        # What is not understood might be a condition.
-        if not isinstance(said, dict) or said.keys() - _UNDERSTOOD:
-            return None
-        return LinkClaims(**{name: said.get(short) for name, (short, _) in _WRITTEN.items()})
-    except (NotBase64, ValueError, RecursionError):
-        return None
-
-
-_NO_CLAIMS: Final = LinkClaims()
-_UNDERSTOOD: Final = frozenset(short for short, _ in _WRITTEN.values())
 
 
 def _refused(reason: str, *, status: Literal[403, 503] = 403, absent: bool = False) -> Refusal:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from sluicegate.access.errors import BadCredentials
-from sluicegate.access.links import is_link_id
+from sluicegate.access.link_claims import is_link_id
 
 logger = logging.getLogger("sluicegate")
 

@@ -17,7 +17,8 @@ import click
 from sluicegate import SluicegateError
 from sluicegate.access.api_keys import hash_key, new_key
 from sluicegate.access.base import AccessRequest, Refusal
-from sluicegate.access.links import LinkClaims, SignedLinks
+from sluicegate.access.link_claims import LinkClaims
+from sluicegate.access.links import SignedLinks
 from sluicegate.access.passwords import hash_password
 from sluicegate.http.paths import canonical_path, canonical_segments
 

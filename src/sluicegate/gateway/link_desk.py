@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sluicegate import SluicegateError
-from sluicegate.access.links import LinkClaims, SignedLinks, new_link_id
+from sluicegate.access.link_claims import LinkClaims, new_link_id
+from sluicegate.access.links import SignedLinks
 from sluicegate.access.revoked import revoke
 
 from .config import Config
