@@ -17,7 +17,8 @@ from sluicegate import Outcome, TransferRecord, __version__
 from sluicegate.access.api_keys import ApiKeys, hash_key, new_key
 from sluicegate.access.base import AccessRequest, Grant, Verifier
 from sluicegate.access.basic import BasicUsers, hash_password
-from sluicegate.access.bearer import BearerOptions, BearerTokens
+from sluicegate.access.bearer import BearerTokens
+from sluicegate.access.bearer_options import BearerOptions
 from sluicegate.access.forward import ForwardAuth, ForwardOptions
 from sluicegate.access.key_sets import FileKeys
 from sluicegate.access.link_claims import LinkClaims

@@ -20,11 +20,8 @@ from sluicegate.access.base import AccessRequest, Grant, Refusal, Verdict
 from sluicegate.access.bearer import (
     GRANT_SECONDS,
     MAX_GRANTS,
-    MAX_LEEWAY_SECONDS,
     MAX_TOKEN_CHARS,
     REASONS,
-    BadBearerOptions,
-    BearerOptions,
     BearerTokens,
     Granted,
     GrantedTokens,
@@ -32,8 +29,9 @@ from sluicegate.access.bearer import (
     holds,
     reason_for,
 )
+from sluicegate.access.bearer_options import ALGORITHMS, MAX_LEEWAY_SECONDS, BadBearerOptions, BearerOptions
 from sluicegate.access.key_sets import FileKeys, Issuer, JwksClient, JwksUrl, KeySource
-from sluicegate.access.keys import ALGORITHMS, KeySet, parse_key_set
+from sluicegate.access.keys import KeySet, parse_key_set
 from tests.servers.oidc import OidcProvider, Signer, oidc_provider
 
 CHALLENGE = 'Bearer realm="sluicegate"'

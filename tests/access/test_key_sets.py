@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey
 from jwt.algorithms import RSAAlgorithm
 
+from sluicegate.access import keys
+from sluicegate.access.bearer_options import ALGORITHMS
 from sluicegate.access.key_sets import (
     COOLDOWN_SECONDS,
     FETCH_SECONDS,
@@ -529,3 +531,7 @@ def test_key_in_pem_is_for_every_algorithm_of_its_type() -> None:
         *("RS256", "RS384", "RS512"),
         *("PS256", "PS384", "PS512"),
     }
+
+
+def test_algorithms_are_those_that_some_key_is_for() -> None:
+    assert keys.RSA_ALGORITHMS | set(keys.CURVES.values()) | keys.EDWARDS_ALGORITHMS == ALGORITHMS

@@ -219,7 +219,7 @@ def test_store_that_cannot_be_opened_fails_the_start_with_a_clear_line(
 ) -> None:
     config = written(tmp_path, s3(f'client = "{client}"', 'profile = "no-such-profile"'))
     done = run(
-        *("serve", config, "--port", "0", "--workers", workers),
+        *("serve", config, "--port", "0", "--workers", workers, "--admin", "off"),
         AWS_CONFIG_FILE=str(tmp_path / "none"),
         AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"),
     )

@@ -45,8 +45,10 @@ class Served:
 
 @contextmanager
 def serving(config: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """Run `sluicegate serve CONFIG` on a free port, until the block ends."""
+    """Run `sluicegate serve CONFIG` on a free port until the block ends; unless told, without admin."""
     port = free_port()
+    if "--admin" not in arguments:
+        arguments = (*arguments, "--admin", "off")
     command = [SLUICEGATE, "serve", str(config), "--port", str(port), *arguments]
     ready = answers(port, "/readyz", statuses=range(200, 201))
     with running(command, ready=ready, env=env) as server:

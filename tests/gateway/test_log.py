@@ -245,7 +245,7 @@ def _in_a_file(config: Path) -> str:
 
 def _on_a_terminal(config: Path) -> str:
     reading, writing = pty.openpty()
-    command = [SLUICEGATE, "serve", str(config), "--port", "0"]
+    command = [SLUICEGATE, "serve", str(config), "--port", "0", "--admin", "off"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing)
     os.close(writing)
     try:

@@ -158,7 +158,7 @@ def test_hang_up_ends_what_has_lost_its_terminal_and_reloads_what_has_it(workers
     # The leader of a session gets the terminal that it opens as its own.
     code = "import os, sys; os.open(sys.argv[1], os.O_RDWR); os.execv(sys.argv[2], sys.argv[2:])"
     command = [sys.executable, "-c", code, os.ttyname(slave)]
-    command += [SLUICEGATE, "serve", str(config), "--port", str(port), "--workers", workers]
+    command += [SLUICEGATE, "serve", str(config), "--port", str(port), "--workers", workers, "--admin", "off"]
     with running(command, ready=answers(port, "/readyz", statuses=range(200, 201))) as process:
         os.close(slave)
         server = Served(f"http://127.0.0.1:{port}", psutil.Process(process.pid), process.log)
@@ -430,3 +430,22 @@ async def test_number_of_gateways_with_requests_is_bounded() -> None:
         for task in held:
             task.cancel()
         await asyncio.wait(held)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_command_reloads_a_gateway_that_serves(workers: str, config: Path) -> None:
+    admin = f"127.0.0.1:{free_port()}"
+    with serving(config, "--workers", workers, "--admin", admin) as server:
+        assert content_of(server) == ONE
+        choose(config, "two")
+        done = subprocess.run(
+            [SLUICEGATE, "reload", "--admin", admin], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert (done.returncode, content_of(server)) == (0, TWO), done.stderr
+        assert "reloaded" in done.stdout
+        config.write_text("nonsense")
+        done = subprocess.run(
+            [SLUICEGATE, "reload", "--admin", admin], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert (done.returncode, content_of(server)) == (1, TWO)
+        assert "nothing has changed" in done.stderr

@@ -195,7 +195,7 @@ def worker_of(server: Served, name: str) -> psutil.Process:
 def test_worker_that_is_killed_breaks_its_own_transfers_and_is_replaced(config: Path) -> None:
     with serving(config, "--workers", "2") as server:
         wait_for_log(server, "Application startup complete", 2)
-        clients = [Slow(server.url) for _ in range(12)]
+        clients = [Slow(server.url, Connection="close") for _ in range(12)]
         try:
             workers = [worker_of(server, client.name) for client in clients]
             victim = workers[0]

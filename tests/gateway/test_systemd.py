@@ -122,7 +122,7 @@ def test_socket_that_is_handed_over_is_served_by_all_workers(config: Path) -> No
     activate = tool("systemd-socket-activate")
     port = free_port()
     command = [activate, f"--listen=127.0.0.1:{port}", "--fdname=http"]
-    command += [SLUICEGATE, "serve", str(config), "--port", "1", "--workers", "2"]
+    command += [SLUICEGATE, "serve", str(config), "--port", "1", "--workers", "2", "--admin", "off"]
     # Its first connection starts the gateway, and waits for it.
     with running(command, ready=answers(port, "/readyz", statuses=range(200, 201))) as process:
         server = Served(f"http://127.0.0.1:{port}", psutil.Process(process.pid), process.log)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from sluicegate.access.api_keys import ApiKeys, hash_key, new_key
     from sluicegate.access.base import AccessRequest, Grant, Refusal, Verdict, Verifier
     from sluicegate.access.basic import BasicUsers
-    from sluicegate.access.bearer import BearerOptions, BearerTokens
+    from sluicegate.access.bearer import BearerTokens
+    from sluicegate.access.bearer_options import BearerOptions
     from sluicegate.access.dependency import require
     from sluicegate.access.errors import BadCredentials
     from sluicegate.access.forward import ForwardAuth
@@ -31,7 +32,7 @@ _HOMES: Final = {
     "ApiKeys": "api_keys",
     "BadCredentials": "errors",
     "BasicUsers": "basic",
-    "BearerOptions": "bearer",
+    "BearerOptions": "bearer_options",
     "BearerTokens": "bearer",
     "FileKeys": "key_sets",
     "ForwardAuth": "forward",

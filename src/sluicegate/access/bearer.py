@@ -7,26 +7,22 @@ where its key may be found, or of how it must be read, is never obeyed (RFC 8725
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Self
 
 import jwt
 
-from sluicegate.access.base import NO_CLAIMS, AccessRequest, Grant, Refusal, Verdict
+from sluicegate.access.base import AccessRequest, Grant, Refusal, Verdict
+from sluicegate.access.bearer_options import BearerOptions
 from sluicegate.access.key_sets import KeySource
-from sluicegate.access.keys import ALGORITHMS, VerificationKey
-from sluicegate.errors import SluicegateError
+from sluicegate.access.keys import VerificationKey
 
 MAX_TOKEN_CHARS: Final = 8 * 1024
 """The longest token that is looked at; servers bound a whole request head to not much more."""
-
-MAX_LEEWAY_SECONDS: Final = 300.0
-"""RFC 7519, section 4.1.4: leeway is "usually no more than a few minutes"."""
 
 MAX_GRANTS: Final = 4096
 """How many checked tokens are remembered: their claims are at most as long as a token."""
@@ -41,11 +37,6 @@ TIMES: Final = ("exp", "nbf", "iat")
 
 _UNREADABLE: Final = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError)
 """What PyJWT and the libraries below it raise for a token: the last ones in older versions."""
-
-# RFC 9110, section 5.6.2: what a cookie may be called; and what needs no quoting in a challenge or a query.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_REALM = re.compile(r"[ !#-\[\]-~]*")
-_PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
 
 REASONS: Final[tuple[tuple[type[jwt.PyJWTError], str], ...]] = (
     # The first row that fits wins, so subclasses stand above their bases. PyJWT's messages may quote a token.
@@ -62,52 +53,6 @@ REASONS: Final[tuple[tuple[type[jwt.PyJWTError], str], ...]] = (
     (jwt.InvalidKeyError, "the token's algorithm does not fit the key"),
     (jwt.PyJWTError, "the token is malformed"),
 )
-
-
-class BadBearerOptions(SluicegateError, ValueError):
-    """An option for tokens that cannot be used; the message says what is allowed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BearerOptions:
-    """What a token must be, and where in a request it may stand. Raises `BadBearerOptions`.
-
-    - `issuer`: the token's `iss`, exactly.
-    - `audience`: one of these must be in the token's `aud`.
-    - `algorithms`: those allowed, of `ALGORITHMS`.
-    - `leeway_seconds`: how far the clocks of issuer and server may be apart.
-    - `required_claims`: a claim's name and the text that it must be, or must hold if it is a list; of a
-      `scope`, all words of the text.
-    - `cookie`, `parameter`: the names of a cookie and of a query parameter that may hold the token as well.
-    - `realm`: what the client is told that it needs a token for.
-    """
-
-    issuer: str
-    audience: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    leeway_seconds: float = 30.0
-    required_claims: Mapping[str, str] = field(default_factory=lambda: NO_CLAIMS)
-    cookie: str | None = None
-    parameter: str | None = None
-    realm: str = "sluicegate"
-
-    def __post_init__(self) -> None:
-        _check_algorithms(self.algorithms)
-        if not self.issuer:
-            raise BadBearerOptions("issuer: a text is needed, as it stands in the token's iss")
-        if isinstance(self.audience, str) or not self.audience or not all(self.audience):
-            raise BadBearerOptions(f"audience: {self.audience!r} is not one or more texts")
-        if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:
-            raise BadBearerOptions(
-                f"leeway_seconds: {self.leeway_seconds!r} is not from 0 to {MAX_LEEWAY_SECONDS:g}"
-            )
-        for name, text in self.required_claims.items():
-            # Nothing would have to be in a scope to hold all words of an empty text.
-            if not name or not text.strip():
-                raise BadBearerOptions(f"required_claims: {name!r} = {text!r} must have a name and a text")
-        _check_name("cookie", self.cookie, _TOKEN)
-        _check_name("parameter", self.parameter, _PARAMETER)
-        _check_name("realm", self.realm, _REALM)
 
 
 class BearerTokens:
@@ -358,20 +303,3 @@ def _refusal(realm: str, error: str, reason: str, status: int) -> Refusal:
 def _challenge(realm: str, error: str | None = None) -> str:
     """RFC 6750, section 3. A request without a token "SHOULD NOT" be told of an error."""
     return f'Bearer realm="{realm}"' + (f', error="{error}"' if error else "")
-
-
-def _check_algorithms(algorithms: tuple[str, ...]) -> None:
-    allowed = ", ".join(sorted(ALGORITHMS))
-    if isinstance(algorithms, str) or not algorithms:
-        raise BadBearerOptions(f"algorithms: {algorithms!r} must name one or more of {allowed}")
-    for algorithm in algorithms:
-        if algorithm not in ALGORITHMS:
-            raise BadBearerOptions(
-                f"algorithms: {algorithm!r} is not one of {allowed}; with 'none' anybody could make a token, "
-                "and with HS* whoever may check one"
-            )
-
-
-def _check_name(option: str, name: str | None, pattern: re.Pattern[str]) -> None:
-    if name is not None and not pattern.fullmatch(name):
-        raise BadBearerOptions(f"{option}: {name!r} must be printable ASCII without quotes and separators")

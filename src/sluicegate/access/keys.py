@@ -37,9 +37,6 @@ EDWARDS_ALGORITHMS: Final = frozenset({"EdDSA"})
 KEY_MEMBERS: Final = ("kty", "crv", "n", "e", "x", "y")
 """What public keys are made of (RFC 7518, section 6; RFC 8037, section 2)."""
 
-ALGORITHMS: Final = RSA_ALGORITHMS | frozenset(CURVES.values()) | EDWARDS_ALGORITHMS
-"""Every algorithm that a token may be signed with: asymmetric ones, whose keys are no secret here."""
-
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 
 

@@ -15,20 +15,20 @@ from functools import partial
 from hashlib import sha256
 from math import ceil
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from sluicegate.access.circuit import RETRY_SECONDS, Circuit
 from sluicegate.access.counters import Counters, Uncounted
 from sluicegate.access.rate_limits import BadRate, Counts, RateLimit, RateWindow
 from sluicegate.http.rate_fields import Allowance, Policy
+
+if TYPE_CHECKING:
+    from limits.aio.storage import RedisStorage
+    from redis.asyncio import ConnectionPool
 
 logger = logging.getLogger("sluicegate")
 
@@ -94,6 +94,9 @@ class Rates:
             self._storage = self._counters
         else:
             self._pool = _pool(self._url, self._timeout_seconds)
+            # Here: it takes as long to import as the rest of the gateway, and not everybody has a Redis.
+            from limits.aio.storage import RedisStorage  # noqa: PLC0415
+
             self._storage = RedisStorage(
                 self._url,
                 wrap_exceptions=True,
@@ -258,6 +261,10 @@ def _address(url: str) -> str | None:
 
 def _pool(url: str, timeout_seconds: float) -> ConnectionPool:
     """Connections to Redis: none is made yet. Raises `BadRate` for settings that redis-py does not know."""
+    from redis.asyncio import ConnectionPool  # noqa: PLC0415
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+
     try:
         return ConnectionPool.from_url(
             url,

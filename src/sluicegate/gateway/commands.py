@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sized
 from contextlib import ExitStack, closing
+from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -16,16 +17,6 @@ from sluicegate import SluicegateError, __version__
 
 from .asking import DEFAULT_ADMIN, ask_reload
 from .config import Config, ConfigError, admin_config, load_config
-from .demo import demonstrate
-from .doctor_command import doctor_command
-from .init_command import init_command, schema_command
-from .link_commands import (
-    hash_password_command,
-    new_key_command,
-    revoke_command,
-    sign_command,
-    verify_command,
-)
 from .listening import Listeners, bound_unsent, listen, listen_for_admin, url_of
 from .log import configure_log
 from .reloading import ConfigFile, Operation
@@ -55,7 +46,34 @@ _PORT = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_ELSEWHERE: Final = {
+    "doctor": "doctor_command:doctor_command",
+    "hash-password": "link_commands:hash_password_command",
+    "init": "init_command:init_command",
+    "new-key": "link_commands:new_key_command",
+    "revoke": "link_commands:revoke_command",
+    "schema": "init_command:schema_command",
+    "sign": "link_commands:sign_command",
+    "verify": "link_commands:verify_command",
+}
+"""Commands that are imported when they are asked for: what they need would hold up all the others."""
+
+
+class _Commands(click.Group):
+    """The commands of this file, and those that stand elsewhere."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*self.commands, *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _ELSEWHERE:
+            module, _, name = _ELSEWHERE[cmd_name].partition(":")
+            found: click.Command = getattr(import_module(f".{module}", __package__), name)
+            return found
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sluicegate")
 def sluicegate() -> None:
     """Stream objects from object storage, or from another service, through your own API."""
@@ -166,24 +184,13 @@ def check_command(config: Path) -> None:
 @_PORT
 def demo_command(host: str, port: int) -> None:
     """Serve sample objects from a folder, and a small upstream, with nothing to set up."""
+    from .demo import demonstrate  # noqa: PLC0415 - its upstream needs what tests need
+
     try:
         with ended_by_signals(), listen(host, port) as bound:
             demonstrate(bound, url_of(bound), click.echo)
     except SluicegateError as exc:
         _fail(exc)
-
-
-for command in (
-    doctor_command,
-    init_command,
-    schema_command,
-    sign_command,
-    verify_command,
-    revoke_command,
-    new_key_command,
-    hash_password_command,
-):
-    sluicegate.add_command(command)
 
 
 def _counted(things: Sized, name: str) -> str:

@@ -19,7 +19,6 @@ from sluicegate.access.api_keys import hash_key, new_key
 from sluicegate.access.base import AccessRequest, Refusal
 from sluicegate.access.link_claims import LinkClaims
 from sluicegate.access.links import SignedLinks
-from sluicegate.access.passwords import hash_password
 from sluicegate.http.paths import canonical_path, canonical_segments
 
 from .config import ConfigError, load_config
@@ -126,6 +125,9 @@ def hash_password_command() -> None:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         password = sys.stdin.readline().rstrip("\n")
+    # Here: the other commands need no argon2.
+    from sluicegate.access.passwords import hash_password  # noqa: PLC0415
+
     with _said():
         click.echo(hash_password(password))
 

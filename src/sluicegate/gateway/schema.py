@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from inspect import getsource
+from itertools import pairwise
 from typing import Any
 
-from .config.tables import FileTable
+from .config import tables
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -14,8 +18,25 @@ def configuration_schema() -> dict[str, Any]:
 
     What must be there, and what must fit together, `sluicegate check` alone says.
     """
-    schema = FileTable.model_json_schema()
+    schema = tables.FileTable.model_json_schema()
+    said = _said_of_keys()
+    for name, table in (("FileTable", schema), *schema["$defs"].items()):
+        for key, of in table["properties"].items():
+            of.setdefault("description", said[name].get(key) or said["LimitsTable"].get(key, ""))
     return {"$schema": DIALECT, **_simplified(schema), "title": "Sluicegate configuration"}
+
+
+def _said_of_keys() -> dict[str, dict[str, str]]:
+    """The text below each key of each table. pydantic can find it too, each time that the tables are made."""
+    classes = [node for node in ast.parse(getsource(tables)).body if isinstance(node, ast.ClassDef)]
+    return {one.name: dict(_said_in(one)) for one in classes}
+
+
+def _said_in(table: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for key, text in pairwise(table.body):
+        match key, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                yield name, said
 
 
 def _simplified(value: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.access.bearer import BearerOptions
+from sluicegate.access.bearer_options import BearerOptions
 from sluicegate.access.forward_options import ForwardOptions
 from sluicegate.access.links import LinkOptions
 from sluicegate.errors import SluicegateError

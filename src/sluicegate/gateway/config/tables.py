@@ -36,9 +36,7 @@ from .values import Addressing, AuthType, Client, Disposition, LogStyle
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class StoreTable(_Table):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sluicegate import TransferOptions
-from sluicegate.access.bearer import BearerOptions
-from sluicegate.access.forward import ForwardOptions
+from sluicegate.access.bearer_options import BearerOptions
+from sluicegate.access.forward_options import ForwardOptions
 from sluicegate.access.links import DEFAULT_OPTIONS, LinkOptions
 from sluicegate.http.active_content import ActiveContent
 from sluicegate.http.cors import CorsPolicy

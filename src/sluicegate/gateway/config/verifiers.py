@@ -5,10 +5,6 @@ from pathlib import Path
 
 from sluicegate.access.api_keys import ApiKeys
 from sluicegate.access.base import Verifier
-from sluicegate.access.basic import BasicUsers
-from sluicegate.access.bearer import BearerTokens
-from sluicegate.access.forward import ForwardAuth
-from sluicegate.access.key_sets import FileKeys, Issuer, JwksClient, JwksUrl, KeySource
 from sluicegate.access.links import CountUse, SignedLinks
 from sluicegate.access.revoked import RevokedLinks
 from sluicegate.access.tls import client_context
@@ -25,13 +21,13 @@ def verifier_of(auth: AuthConfig, count_use: CountUse | None = None) -> Verifier
         case SignedAuth():
             return links_of(auth, count_use)
         case JwtAuth():
-            return BearerTokens(auth.options, _keys(auth))
+            return _bearer(auth)
         case ApiKeyAuth():
             return ApiKeys(auth.keys, auth.realm, header=auth.header, parameter=auth.parameter)
         case BasicAuth():
-            return BasicUsers(auth.users, auth.realm)
+            return _basic(auth)
         case ForwardAuthConfig():
-            return ForwardAuth(auth.options)
+            return _forward(auth)
 
 
 def links_of(auth: SignedAuth, count_use: CountUse | None = None) -> SignedLinks:
@@ -45,8 +41,26 @@ async def _use_of(name: str, count_use: CountUse, link_id: str, most: int, secon
     return await count_use(f"{name}:{link_id}", most, seconds)
 
 
-def _keys(auth: JwtAuth) -> KeySource:
+# The libraries of these take longer to import than all of the gateway: who needs none of them does not wait.
+
+
+def _bearer(auth: JwtAuth) -> Verifier:
+    from sluicegate.access.bearer import BearerTokens  # noqa: PLC0415
+    from sluicegate.access.key_sets import FileKeys, Issuer, JwksClient, JwksUrl  # noqa: PLC0415
+
     if auth.key_file is not None:
-        return FileKeys(Path(auth.key_file))
+        return BearerTokens(auth.options, FileKeys(Path(auth.key_file)))
     place = Issuer(auth.options.issuer) if auth.jwks_url is None else JwksUrl(auth.jwks_url)
-    return JwksClient(place, tls=client_context(auth.tls_verify))
+    return BearerTokens(auth.options, JwksClient(place, tls=client_context(auth.tls_verify)))
+
+
+def _basic(auth: BasicAuth) -> Verifier:
+    from sluicegate.access.basic import BasicUsers  # noqa: PLC0415
+
+    return BasicUsers(auth.users, auth.realm)
+
+
+def _forward(auth: ForwardAuthConfig) -> Verifier:
+    from sluicegate.access.forward import ForwardAuth  # noqa: PLC0415
+
+    return ForwardAuth(auth.options)
