@@ -47,7 +47,9 @@ class Served:
 def serving(config: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
     """Run `sluicegate serve CONFIG` on a free port until the block ends; unless told, without admin."""
     port = free_port()
-    if "--admin" not in arguments:
+    # A pipe is not for us to read.
+    has_admin = "--admin" in arguments or (config.is_file() and "[admin]" in config.read_text())
+    if not has_admin:
         arguments = (*arguments, "--admin", "off")
     command = [SLUICEGATE, "serve", str(config), "--port", str(port), *arguments]
     ready = answers(port, "/readyz", statuses=range(200, 201))

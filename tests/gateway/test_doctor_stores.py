@@ -597,6 +597,8 @@ def started(folder: Path, text: str, **environ: str) -> Iterator["subprocess.Pop
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environ},
+        # Who runs the tests in the background of a shell hands on that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
