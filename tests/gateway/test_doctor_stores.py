@@ -590,15 +590,17 @@ def test_what_cannot_be_examined_ends_with_2(
 def started(folder: Path, text: str, **environ: str) -> Iterator["subprocess.Popen[str]"]:
     config = folder / "sluicegate.toml"
     config.write_text(text)
-    program = "from sluicegate.gateway.doctor_command import doctor_command; doctor_command()"
+    # Who runs the tests in the background of a shell hands on that SIGINT is ignored.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from sluicegate.gateway.doctor_command import doctor_command; doctor_command()"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(config), "--request", "/u/a.bin"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environ},
-        # Who runs the tests in the background of a shell hands on that it is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
