@@ -18,6 +18,7 @@ from sluicegate.gateway.live import LiveGateway
 from sluicegate.gateway.log import configure_log
 from sluicegate.gateway.metrics import Metrics, Refused
 from sluicegate.gateway.process import Process
+from sluicegate.gateway.process_state import ProcessState
 from sluicegate.gateway.server import bound_threads
 from tests.servers.asgi import ServedApp
 from tests.servers.process import answers, free_port, running, temporary_folder
@@ -59,7 +60,7 @@ def main(path: str, port: str) -> None:
     config = load_config(Path(path), os.environ)
     configure_log(config.gateway.log)
     bound_threads()
-    process = Process(metrics=Unmeasured(__version__))
+    process = Process(ProcessState(Unmeasured(__version__)))
     gateway = LiveGateway(process.gateway(config), process.gateway)
     installation = Installation(gateway, server_settings(config))
     with listen("127.0.0.1", int(port)) as bound:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -143,8 +142,7 @@ class Gateway:
         if self._fields:
             send = adding(self._fields, send)
         chosen = self._choose(scope)
-        client = self._client(scope)
-        peer = None if client is None else str(client)
+        client, peer = self._client(scope)
         if isinstance(chosen, OwnAnswer):
             await chosen.about(None, peer).send(scope, send, self._observe)
         elif isinstance(chosen, _Chosen):
@@ -180,15 +178,15 @@ class Gateway:
                 detail = "no route has this path"
                 return Problem(status=404, title="Not found", detail=detail, error="NoRoute")
 
-    def _client(self, scope: Scope) -> Address | None:
-        """Who has sent the request, as far as it can be believed."""
+    def _client(self, scope: Scope) -> _Client:
+        """Who has sent the request, as far as it can be believed, also as text."""
         peer = scope.get("client")
         if peer is None:
-            return None
+            return None, None
         if not self._trusted:
-            return _address(peer[0])
+            return _client_of(peer[0])
         names = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        return client_address(peer[0], names, self._trusted)
+        return _told(client_address(peer[0], names, self._trusted))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -230,8 +228,7 @@ class Gateway:
             await Problem(status=503, title="Not ready").send(scope, send, _nobody)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
+class _Chosen(NamedTuple):
     """The route of a request, its canonical path and the values in it."""
 
     route: GuardedRoute
@@ -270,9 +267,16 @@ def _nobody(record: TransferRecord) -> None:
     """Nobody is told of what load balancers ask all day."""
 
 
+_Client = tuple[Address | None, str | None]
+
+
 @lru_cache(maxsize=4096)
-def _address(text: str) -> Address | None:
-    return parse_address(text)
+def _client_of(peer: str) -> _Client:
+    return _told(parse_address(peer))
+
+
+def _told(address: Address | None) -> _Client:
+    return address, None if address is None else str(address)
 
 
 def _text(content: str) -> ASGIApp:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
@@ -51,8 +51,7 @@ class Shared:
     gateway: Gate
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A request that has been routed: its canonical path, the values in it, and who sent it."""
 
     scope: Scope
@@ -129,6 +128,9 @@ class GuardedRoute:
 
     async def _let_in(self, arrival: Arrival, receive: Receive, send: Send) -> None:
         """Count the request, see who it is, find room for it, and serve it."""
+        if not self._gates and self._verifier is None:
+            await self._send(_ANYBODY, "", arrival, receive, send)
+            return
         client = client_key(arrival.client) if self._gates else ""
         found = await self._counted(client)
         if isinstance(found, TooMuch):
