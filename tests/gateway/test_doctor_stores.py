@@ -630,3 +630,12 @@ def test_terminal_without_unicode_gets_ascii(service: NginxServer, tmp_path: Pat
     assert (process.returncode, err) == (0, "")
     assert out.isascii()
     assert "\n  + connects to" in out
+
+
+async def test_upstream_is_reached_by_all_settings_of_its_route() -> None:
+    with FaultyOrigin() as origin:
+        origin.put("b/a.bin", BIG)
+        text = f"{UPSTREAM.format(url=origin.url)}public_only = true\n"
+        (section,) = await examined(text, "/u/a.bin")
+    problems = [finding.what for finding in section.findings if finding.level is Level.PROBLEM]
+    assert any("cannot be opened" in what for what in problems), section

@@ -30,18 +30,9 @@ class Upstream(AbstractAsyncContextManager["Upstream"]):
     """
 
     def __init__(self, config: UpstreamConfig, transfers: TransferOptions, budget: Budget) -> None:
-        options = HttpOptions(
-            headers=dict(config.request_headers),
-            tls_verify=config.tls_verify,
-            connect_timeout=config.connect_timeout,
-            read_timeout=config.read_timeout,
-            encoded_keys=True,
-            redirects=config.redirects,
-            allow_networks=config.allow_networks,
-            public_only=config.public_only,
-        )
+        options, base_url = upstream_options(config), config.template.base_url
         self._query = config.template.query
-        self._http = open_http(config.template.base_url, options, transfers=transfers, budget=budget)
+        self._http = open_http(base_url, options, transfers=transfers, budget=budget)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -87,6 +78,20 @@ class Origins:
         stores = [(f"store {name!r}", source) for name, source in self.stores.items()]
         upstreams = [(f"upstream {one.template.base_url}", source) for one, source in self.upstreams.items()]
         return (*stores, *upstreams)
+
+
+def upstream_options(config: UpstreamConfig) -> HttpOptions:
+    """How to reach a service; raises `BadOptions` for what cannot be used."""
+    return HttpOptions(
+        headers=dict(config.request_headers),
+        tls_verify=config.tls_verify,
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+        encoded_keys=True,
+        redirects=config.redirects,
+        allow_networks=config.allow_networks,
+        public_only=config.public_only,
+    )
 
 
 def store_options(store: StoreConfig) -> StoreOptions:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sluicegate import HttpOptions, SluicegateError, open_http
+from sluicegate import SluicegateError, open_http
 
 from ..config import UpstreamConfig
+from ..origins import upstream_options
 from .connection import examine_endpoint
 from .endpoints import Endpoint
 from .findings import Finding, Findings, note, problem
@@ -48,14 +49,7 @@ async def _examine_answer(wanted: Wanted, read_ahead: int, seconds: float) -> Fi
     target = wanted.target
     tested: Finding = note(f"tested with {target.template.base_url}/{wanted.path}")
     try:
-        options = HttpOptions(
-            headers=dict(target.request_headers),
-            tls_verify=target.tls_verify,
-            connect_timeout=target.connect_timeout,
-            read_timeout=target.read_timeout,
-            encoded_keys=True,
-            attempts=ATTEMPTS,
-        )
+        options = replace(upstream_options(target), attempts=ATTEMPTS)
         async with open_http(target.template.base_url, options, transfers=TRANSFERS) as source:
             subject = Subject(source, wanted.path, target.template.query)
             return (tested, *await examine_object(subject, read_ahead, seconds))
