@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict
+from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict, is_parameter_name
 from sluicegate.access.challenges import challenge
 from sluicegate.access.errors import BadCredentials
 from sluicegate.errors import BadFieldValue
@@ -27,7 +27,6 @@ MAX_KEY: Final = 512
 """The longest key in bytes, for those who bring keys from elsewhere."""
 
 _STORED: Final = re.compile(r"sha256:([0-9A-Fa-f]{64})")
-_PARAMETER: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 def new_key() -> str:
@@ -117,7 +116,7 @@ def _checked_header(header: str) -> bytes:
 
 
 def _checked_parameter(parameter: str | None) -> str | None:
-    if parameter is not None and not _PARAMETER.fullmatch(parameter):
+    if parameter is not None and not is_parameter_name(parameter):
         raise BadCredentials(f"parameter {parameter!r} must be of letters, digits and . _ ~ - alone")
     return parameter
 

@@ -6,6 +6,7 @@ it refuses with is for the operator's log: the client is told a status and a cha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
@@ -14,7 +15,21 @@ from typing import Any, Final, Protocol, Self
 
 Address = IPv4Address | IPv6Address
 
+_PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
+# RFC 6265, section 4.1.1: a cookie-name is a token.
+_COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
 NO_CLAIMS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def is_parameter_name(text: str) -> bool:
+    """Whether a query parameter can be called so: nothing in its name would be percent-encoded."""
+    return _PARAMETER.fullmatch(text) is not None
+
+
+def is_cookie_name(text: str) -> bool:
+    """Whether a cookie can be called so."""
+    return _COOKIE_NAME.fullmatch(text) is not None
 
 
 class AccessRequest:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sluicegate.access.base import NO_CLAIMS
+from sluicegate.access.base import NO_CLAIMS, is_cookie_name, is_parameter_name
 from sluicegate.errors import SluicegateError
 
 ALGORITHMS: Final = frozenset(
@@ -21,10 +21,8 @@ ALGORITHMS: Final = frozenset(
 MAX_LEEWAY_SECONDS: Final = 300.0
 """RFC 7519, section 4.1.4: leeway is "usually no more than a few minutes"."""
 
-# RFC 9110, section 5.6.2: what a cookie may be called; and what needs no quoting in a challenge or a query.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# What needs no quoting in a challenge.
 _REALM = re.compile(r"[ !#-\[\]-~]*")
-_PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 class BadBearerOptions(SluicegateError, ValueError):
@@ -68,9 +66,9 @@ class BearerOptions:
             # Nothing would have to be in a scope to hold all words of an empty text.
             if not name or not text.strip():
                 raise BadBearerOptions(f"required_claims: {name!r} = {text!r} must have a name and a text")
-        _check_name("cookie", self.cookie, _TOKEN)
-        _check_name("parameter", self.parameter, _PARAMETER)
-        _check_name("realm", self.realm, _REALM)
+        _check_name("cookie", self.cookie, is_cookie_name)
+        _check_name("parameter", self.parameter, is_parameter_name)
+        _check_name("realm", self.realm, lambda text: _REALM.fullmatch(text) is not None)
 
 
 def _check_algorithms(algorithms: tuple[str, ...]) -> None:
@@ -85,6 +83,6 @@ def _check_algorithms(algorithms: tuple[str, ...]) -> None:
             )
 
 
-def _check_name(option: str, name: str | None, pattern: re.Pattern[str]) -> None:
-    if name is not None and not pattern.fullmatch(name):
+def _check_name(option: str, name: str | None, fits: Callable[[str], bool]) -> None:
+    if name is not None and not fits(name):
         raise BadBearerOptions(f"{option}: {name!r} must be printable ASCII without quotes and separators")

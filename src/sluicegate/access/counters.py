@@ -63,27 +63,25 @@ class Counters(Storage, SlidingWindowCounterSupport):
 
     # Sliding windows: of a number of requests in so many seconds.
 
-    def hit(self, key: str, limit: int, expiry: int) -> tuple[bool, tuple[int, float, int, float]]:
-        """Count a request, if fewer than `limit` were made in the last `expiry` seconds; and what there is.
+    def hit(
+        self, key: str, limit: int, expiry: int, amount: int = 1
+    ) -> tuple[bool, tuple[int, float, int, float]]:
+        """Count requests, if `limit` allows them in the last `expiry` seconds; and tell what there is.
 
         It is both questions of the library in one, at a quarter of their time.
         """
         index, past = self._position(expiry)
         window = self._begun(key, expiry, index)
-        is_allowed = floor(window.previous * (1 - past) + window.current) < limit
+        is_allowed = floor(window.previous * (1 - past) + window.current) + amount <= limit
         if is_allowed:
-            window.current += 1
+            window.current += amount
         left = (1 - past) * expiry
         return is_allowed, (window.previous, left, window.current, left + expiry)
 
     async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count `amount` requests, if fewer than `limit` were made in the last `expiry` seconds."""
-        index, past = self._position(expiry)
-        window = self._begun(key, expiry, index)
-        if floor(window.previous * (1 - past) + window.current) + amount > limit:
-            return False
-        window.current += amount
-        return True
+        is_allowed, _ = self.hit(key, limit, expiry, amount)
+        return is_allowed
 
     async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """Requests in the window before and the seconds that they still count, and those of this window."""

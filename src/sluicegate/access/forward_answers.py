@@ -15,6 +15,7 @@ from sluicegate.access.base import Grant, Refusal, Verdict
 from sluicegate.access.challenges import is_challenge
 from sluicegate.access.forward_options import ForwardOptions
 from sluicegate.http.fields import Fields
+from sluicegate.http.paths import has_dot_piece
 
 MAX_VALUE: Final = 1024
 """The longest subject, claim or key in bytes: as long as a key of S3 may be."""
@@ -25,7 +26,6 @@ no dialog in a browser."""
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ENCODED: Final = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")
-_DOT_SEGMENT: Final = re.compile(r"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
 
 
 def judge(status: int, fields: Fields, options: ForwardOptions, *, absent: bool = False) -> Verdict:
@@ -92,7 +92,7 @@ def _key(fields: Fields, name: str | None) -> str | None:
     _check(key, what)
     if not key:
         raise _BadField(f"{what} is empty")
-    if _DOT_SEGMENT.search(key):
+    if has_dot_piece(key):
         raise _BadField(f"{what} has a dot segment")
     return key
 

@@ -20,7 +20,15 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final, Literal
 
-from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict
+from sluicegate.access.base import (
+    AccessRequest,
+    Grant,
+    Refusal,
+    Stateless,
+    Verdict,
+    is_cookie_name,
+    is_parameter_name,
+)
 from sluicegate.access.errors import BadCredentials
 from sluicegate.access.link_claims import (
     MOST,
@@ -43,8 +51,6 @@ PREFIX: Final = "p"
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOKEN = re.compile(r"([ep])\.([A-Za-z0-9_-]{1,64})\.([0-9]{1,12})\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]{43})")
-_COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
 
 CountUse = Callable[[str, int, int], Awaitable[bool | None]]
 """Counts a use: the link's id, how many it has, seconds until it may be forgotten. False if none is left, and
@@ -67,9 +73,9 @@ class LinkOptions:
     insecure_cookie: bool = False
 
     def __post_init__(self) -> None:
-        if not _PARAMETER.fullmatch(self.parameter):
+        if not is_parameter_name(self.parameter):
             raise BadCredentials(f"parameter {self.parameter!r} needs letters, digits, '.', '_', '~' and '-'")
-        if not _COOKIE_NAME.fullmatch(self.cookie):
+        if not is_cookie_name(self.cookie):
             raise BadCredentials(f"cookie {self.cookie!r} is not the name of a cookie")
 
 

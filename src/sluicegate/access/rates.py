@@ -218,14 +218,22 @@ class Rates:
         if isinstance(storage, Counters):
             # Equal windows of equal keys are the same count, as in Redis.
             is_allowed, counted = storage.hit(f"{policy.quota}/{key}", policy.quota, policy.window_seconds)
+            counts = Counts(*counted) if self._is_told(is_allowed) else None
         else:
-            is_allowed = await SlidingWindowCounterRateLimiter(storage).hit(window.item, key)
-        if is_allowed and not self._tell_remaining:
-            return Allowance(allowed=True, policy=policy, remaining=None, reset_seconds=0.0)
-        if not isinstance(storage, Counters):
-            stored = window.item.key_for(key)
-            counted = await storage.get_sliding_window(stored, policy.window_seconds)
-        return _allowance(policy, is_allowed, Counts(*counted))
+            is_allowed, counts = await self._hit(storage, window, key)
+        return _allowance(policy, is_allowed, counts)
+
+    async def _hit(self, redis: RedisStorage, window: RateWindow, key: str) -> tuple[bool, Counts | None]:
+        """Count a request in Redis; what there is, is a second question."""
+        is_allowed = await SlidingWindowCounterRateLimiter(redis).hit(window.item, key)
+        if not self._is_told(is_allowed):
+            return is_allowed, None
+        stored = window.item.key_for(key)
+        return is_allowed, Counts(*await redis.get_sliding_window(stored, window.policy.window_seconds))
+
+    def _is_told(self, is_allowed: bool) -> bool:
+        """Whether a client is told what is left: who is refused has to know when to come again."""
+        return self._tell_remaining or not is_allowed
 
     async def _count_use(self, key: str, expires_seconds: float) -> int:
         # Redis takes whole seconds, and deletes at 0.
@@ -278,7 +286,9 @@ def _pool(url: str, timeout_seconds: float) -> ConnectionPool:
         raise BadRate("the address of Redis has a setting that cannot be used") from exc
 
 
-def _allowance(policy: Policy, is_allowed: bool, counts: Counts) -> Allowance:
+def _allowance(policy: Policy, is_allowed: bool, counts: Counts | None) -> Allowance:
+    if counts is None:
+        return Allowance(allowed=is_allowed, policy=policy, remaining=None, reset_seconds=0.0)
     remaining, reset_seconds = counts.outlook(policy)
     return Allowance(
         allowed=is_allowed,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Self
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -53,14 +53,9 @@ class LiveGateway:
 
     async def report(self) -> ReadinessReport:
         """Whether the sources of that configuration answer, and new requests are welcome."""
-        generation = self._current
         # As a request: its sources stay open meanwhile.
-        generation.requests += 1
-        try:
+        with self._current as generation:
             report = await generation.gateway.readiness.report()
-        finally:
-            generation.requests -= 1
-            generation.end_if_unused()
         return report if generation.gateway.is_ready else ReadinessReport(False, report.checks)
 
     @property
@@ -79,13 +74,8 @@ class LiveGateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        generation = self._current
-        generation.requests += 1
-        try:
+        with self._current as generation:
             await generation.gateway(scope, receive, send)
-        finally:
-            generation.requests -= 1
-            generation.end_if_unused()
 
     async def replace(self, config: Config) -> None:
         """Serve new requests by a new configuration; raises what cannot be opened."""
@@ -156,7 +146,7 @@ class _Generation:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self.requests = 0
+        self._requests = 0
         self._retired = False
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -201,14 +191,22 @@ class _Generation:
         if not opened.done():
             opened.set_exception(CannotOpen("the gateway ended before it was open"))
 
+    def __enter__(self) -> Self:
+        """Serve a request: the gateway stays open until the block ends."""
+        self._requests += 1
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._requests -= 1
+        self._end_if_unused()
+
     def retire(self) -> None:
         """Close when the last request has ended."""
         self._retired = True
-        self.end_if_unused()
+        self._end_if_unused()
 
-    def end_if_unused(self) -> None:
-        """Close, if no request is left and none will come."""
-        if self._retired and not self.requests:
+    def _end_if_unused(self) -> None:
+        if self._retired and not self._requests:
             self._ending.set()
 
     async def close(self) -> None:
