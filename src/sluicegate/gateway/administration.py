@@ -12,6 +12,7 @@ from typing import Final
 import uvicorn
 
 from .admin import AdminApp, AdminTools
+from .installation import settings
 from .link_desk import revoke_link, signed_link, text_in
 from .live import LiveGateway
 from .metrics import Metrics
@@ -42,18 +43,7 @@ class Administration:
     @asynccontextmanager
     async def served(self, bound: socket.socket) -> AsyncIterator[None]:
         """Serve it on a socket until the block ends."""
-        server = _QuietServer(
-            uvicorn.Config(
-                self._app,
-                lifespan="off",
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=DRAIN_SECONDS,  # type: ignore[arg-type]
-            )
-        )
+        server = _QuietServer(settings(self._app, DRAIN_SECONDS))
         serving = asyncio.create_task(server.serve([bound]))
         try:
             yield
