@@ -15,7 +15,7 @@ import uvicorn
 
 from .protocol import LINGER_SECONDS, BoundedProtocol
 from .reloading import Control
-from .signals import ENDING
+from .signals import ENDING, end_was_asked
 from .tls import TlsContext
 
 SWEEP_TICKS: Final = 10
@@ -116,6 +116,8 @@ class DrainingServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take the signals to heed while serving, and do not raise them again: they have been obeyed."""
         before = {number: signal.signal(number, self.handle_exit) for number in self._heeded}
+        if end_was_asked():
+            self.should_exit = True
         try:
             yield
         finally:

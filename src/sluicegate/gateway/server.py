@@ -26,7 +26,7 @@ from .process import Process
 from .process_state import ProcessState
 from .reloading import Control, FileControl, Operation
 from .shared_metrics import shared_folder
-from .signals import ENDING
+from .signals import ENDING, end_was_asked
 from .tls import load_certificate
 from .workers import supervise
 
@@ -130,8 +130,8 @@ def _serve_here(
     try:
         server.run([listeners.clients])
     except SystemExit:
-        # uvicorn's own way to say that the start failed; after a start, it is the end that was asked for.
-        if server.started:
+        # uvicorn's own way to say that the start failed, if it is not the end that was asked for.
+        if server.started or end_was_asked():
             raise
     finally:
         process.close()

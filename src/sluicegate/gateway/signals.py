@@ -23,7 +23,11 @@ def ended_by_signals(hang_up: Handler | None = None) -> Iterator[None]:
 
     The server takes over the first two while it serves. Only the first one counts: the cleaning up is not
     interrupted. `hang_up` handles SIGHUP in another way.
+
+    What a handler raises can be lost: Python drops it in a callback of its garbage collector. So who takes
+    over the signals MUST ask `end_was_asked` then.
     """
+    _end_asked.clear()
     before = {number: signal.signal(number, _exit_once) for number in ENDING}
     # Where it is ignored, as under nohup, it stays so.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
@@ -35,7 +39,17 @@ def ended_by_signals(hang_up: Handler | None = None) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+_end_asked: Final[set[int]] = set()
+"""The signal that has asked for the end of the block; handlers are the process's own, and so is this."""
+
+
+def end_was_asked() -> bool:
+    """Whether one of the signals that end has come in the block of `ended_by_signals`, and was raised."""
+    return bool(_end_asked)
+
+
 def _exit_once(number: int, frame: FrameType | None) -> None:
+    _end_asked.add(number)
     for one in ENDING:
         signal.signal(one, signal.SIG_IGN)
     raise SystemExit(0)

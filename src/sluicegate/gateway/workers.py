@@ -22,7 +22,7 @@ from .listening import Listeners
 from .reloading import Operation
 from .rounds import Rounds
 from .shared_metrics import add_ended
-from .signals import ENDING
+from .signals import ENDING, end_was_asked
 from .worker import NOT_STARTED, Work, Worker
 
 logger = logging.getLogger(__name__)
@@ -178,6 +178,8 @@ def _woken_by_signals() -> Iterator[socket.socket]:
         writing.setblocking(False)
         before = {number: signal.signal(number, _ignore) for number in ENDING}
         before_fd = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        if end_was_asked():
+            writing.send(bytes([signal.SIGTERM]))
         try:
             yield reading
         finally:
