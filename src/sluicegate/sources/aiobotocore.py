@@ -21,6 +21,7 @@ from sluicegate.sources.aws import (
     describe_response,
     outcome_of,
     parameters,
+    share_models,
     translate,
 )
 from sluicegate.sources.base import EmptyBody, Found, OpenOutcome, OpenRequest
@@ -50,6 +51,7 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
         session = AioSession(profile=self._options.profile)
         config = AioConfig(http_session_cls=_BoundedSession, **client_settings(self._options))
         try:
+            share_models(session)
             context = session.create_client("s3", config=config, **client_arguments(session, self._options))
             self.client = await self._stack.enter_async_context(context)
         except (boto.BotoCoreError, ValueError) as exc:

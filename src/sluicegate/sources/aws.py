@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 import botocore.exceptions as boto
 import botocore.session
 from botocore import UNSIGNED
+from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
 from sluicegate.errors import (
@@ -95,6 +97,19 @@ def client_arguments(session: Any, options: StoreOptions) -> dict[str, Any]:
         "aws_session_token": options.session_token,
         "verify": options.tls_verify,
     }
+
+
+def share_models(session: Any) -> None:
+    """Let all sessions of the process share botocore's description of S3, which is read for each otherwise.
+
+    It is megabytes of JSON: most of the time that a client takes to be made, and of the memory that it holds.
+    """
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+
+
+@cache
+def _loader(search_path: str | None) -> Loader:
+    return create_loader(search_path)
 
 
 def ask_for_region_once(client: Any) -> None:

@@ -23,6 +23,7 @@ from sluicegate.sources.aws import (
     describe_response,
     outcome_of,
     parameters,
+    share_models,
     translate,
 )
 from sluicegate.sources.base import Body, Chunk, EmptyBody, Found, OpenOutcome, OpenRequest
@@ -67,6 +68,7 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
     def _make_client(self) -> Any:
         tls_context(self._options.tls_verify)
         session = botocore.session.Session(profile=self._options.profile)
+        share_models(session)
         config = Config(**client_settings(self._options))
         client = session.create_client("s3", config=config, **client_arguments(session, self._options))
         ask_for_region_once(client)
