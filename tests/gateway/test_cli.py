@@ -1,4 +1,7 @@
-"""The command: what it says, and with which code it ends. Nothing here serves."""
+"""The command: what it says, and with which code it ends. Nothing here serves.
+
+What needs no process of its own has none: starting one takes most of a second.
+"""
 
 import os
 import re
@@ -8,8 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from sluicegate import __version__
+from sluicegate.gateway.commands import sluicegate
 from tests.servers.process import executable
 
 from .config_texts import ENVIRON, EXAMPLE, ROUTE, s3
@@ -17,6 +22,14 @@ from .config_texts import ENVIRON, EXAMPLE, ROUTE, s3
 SLUICEGATE = executable("sluicegate", "pip install -e '.[server]'")
 SECRET = "very-secret-7f3a"
 RUN_SECONDS = 30.0
+
+
+def told(*arguments: str | Path, **environ: str) -> Result:
+    """What the command says in this process, in an environment without settings of AWS."""
+    aws = {name: None for name in os.environ if name.startswith("AWS_")}
+    return CliRunner().invoke(
+        sluicegate, [*map(str, arguments)], prog_name="sluicegate", env={**aws, **environ}
+    )
 
 
 def run(*arguments: str | Path, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -46,8 +59,8 @@ COMMANDS = (
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=["", *COMMANDS])
 def test_help_says_what_the_command_does_and_takes(arguments: list[str]) -> None:
-    done = run(*arguments, "--help")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = told(*arguments, "--help")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Usage: {' '.join(['sluicegate', *arguments])} [OPTIONS]")
     for option in {
         "": [*COMMANDS, "--version"],
@@ -166,8 +179,8 @@ def test_file_that_cannot_be_used_is_one_clear_line(
     config = tmp_path / name
     if text is not None:
         config.write_bytes(text if isinstance(text, bytes) else text.encode())
-    done = run(command, config)
-    assert (done.returncode, done.stdout) == (2, "")
+    done = told(command, config)
+    assert (done.exit_code, done.stdout) == (2, "")
     line, count = done.stderr.splitlines()
     assert line.startswith(str(config))
     assert said in line
@@ -192,8 +205,8 @@ def test_port_in_use_is_one_clear_line(command: list[str], tmp_path: Path) -> No
     ids=["unknown", "not-ours", "dots", "long-label", "space", "not-ipv6"],
 )
 def test_host_that_cannot_be_listened_on_is_one_clear_line(host: str) -> None:
-    done = run("demo", "--port", "0", "--host", host)
-    assert (done.returncode, done.stdout) == (1, "")
+    done = told("demo", "--port", "0", "--host", host)
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("cannot listen on ")
     assert host in done.stderr
     assert done.stderr.count("\n") == 1
@@ -204,8 +217,8 @@ def test_host_that_cannot_be_listened_on_is_one_clear_line(host: str) -> None:
     [("--port", "65536"), ("--port", "-1"), ("--port", "http"), ("--workers", "0"), ("--workers", "two")],
 )
 def test_option_out_of_range_is_a_usage_error(option: str, value: str, tmp_path: Path) -> None:
-    done = run("serve", written(tmp_path, s3()), option, value)
-    assert done.returncode == 2
+    done = told("serve", written(tmp_path, s3()), option, value)
+    assert done.exit_code == 2
     assert f"Invalid value for '{option}'" in done.stderr
 
 
