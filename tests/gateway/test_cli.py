@@ -99,6 +99,19 @@ def test_without_the_extra_the_command_says_how_to_install_it() -> None:
     )
 
 
+def test_what_only_some_configurations_need_is_not_loaded_for_all(tmp_path: Path) -> None:
+    config = written(tmp_path, f'[stores.s]\nurl = "memory://"\n{ROUTE}')
+    costly = ("aiohttp", "argon2", "botocore", "cryptography", "jwt", "limits", "opentelemetry", "redis")
+    program = (
+        "import sys\n"
+        "from sluicegate.gateway.commands import sluicegate\n"
+        f"sluicegate(['check', {str(config)!r}], standalone_mode=False)\n"
+        f"print([name for name in {costly!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_check_of_a_good_file_counts_what_is_in_it(tmp_path: Path) -> None:
     config = written(tmp_path, EXAMPLE)
     done = run("check", config, **{name: ENVIRON[name] for name in ENVIRON if name.startswith("AWS_")})

@@ -1,6 +1,7 @@
-"""Counts in the memory of one process, as a storage of the `limits` library.
+"""Counts in the memory of one process: sliding windows of requests, and uses of links.
 
-The library's own looks at every key that it holds with each request (1.7 ms at 20,000 clients), and holds as
+Windows are those of the `limits` library, which counts in Redis: a rate means the same in both. Its own
+storage in memory looks at every key that it holds with each request (1.7 ms at 20,000 clients), and holds as
 many as there are; this one looks at two or three, and is bounded.
 """
 
@@ -13,8 +14,7 @@ from heapq import heappop, heappush
 from math import floor
 from typing import Final
 
-from limits.aio.storage.base import SlidingWindowCounterSupport, Storage
-
+from sluicegate.access.rate_limits import Counts
 from sluicegate.errors import SluicegateError
 
 MAX_KEYS: Final = 100_000
@@ -44,11 +44,10 @@ class _Window:
             self.current, self.index = 0, index
 
 
-class Counters(Storage, SlidingWindowCounterSupport):
+class Counters:
     """Sliding windows and plain counters by key. `clock` gives seconds that never go back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, max_keys: int = MAX_KEYS) -> None:
-        super().__init__()
         self._clock = clock
         self._max_keys = max_keys
         # By the windows' length, and in the order in which they began: the first ones are the oldest.
@@ -56,55 +55,22 @@ class Counters(Storage, SlidingWindowCounterSupport):
         self._uses: dict[str, tuple[int, float]] = {}
         self._ends: list[tuple[float, str]] = []
 
-    @property
-    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        """What it raises."""
-        return Uncounted
+    def __len__(self) -> int:
+        """How many keys there are."""
+        return len(self._uses) + sum(map(len, self._windows.values()))
 
-    # Sliding windows: of a number of requests in so many seconds.
-
-    def hit(
-        self, key: str, limit: int, expiry: int, amount: int = 1
-    ) -> tuple[bool, tuple[int, float, int, float]]:
-        """Count requests, if `limit` allows them in the last `expiry` seconds; and tell what there is.
-
-        It is both questions of the library in one, at a quarter of their time.
-        """
-        index, past = self._position(expiry)
-        window = self._begun(key, expiry, index)
-        is_allowed = floor(window.previous * (1 - past) + window.current) + amount <= limit
+    def hit(self, key: str, quota: int, window_seconds: int) -> tuple[bool, Counts]:
+        """Count a request, if `quota` allows it in the last `window_seconds`; and tell what there is."""
+        index, past = divmod(self._clock() / window_seconds, 1)
+        window = self._begun(key, window_seconds, int(index))
+        is_allowed = floor(window.previous * (1 - past) + window.current) < quota
         if is_allowed:
-            window.current += amount
-        left = (1 - past) * expiry
-        return is_allowed, (window.previous, left, window.current, left + expiry)
+            window.current += 1
+        left = (1 - past) * window_seconds
+        return is_allowed, Counts(window.previous, left, window.current, left + window_seconds)
 
-    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Count `amount` requests, if fewer than `limit` were made in the last `expiry` seconds."""
-        is_allowed, _ = self.hit(key, limit, expiry, amount)
-        return is_allowed
-
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """Requests in the window before and the seconds that they still count, and those of this window."""
-        index, past = self._position(expiry)
-        left = (1 - past) * expiry
-        window = self._windows.get(expiry, {}).get(key)
-        if window is None:
-            return 0, left, 0, left + expiry
-        window = _Window(window.index, window.current, window.previous)
-        window.roll(index)
-        return window.previous, left, window.current, left + expiry
-
-    async def clear_sliding_window(self, key: str, expiry: int) -> None:
-        """Forget the requests of `key`."""
-        self._windows.get(expiry, {}).pop(key, None)
-
-    def _position(self, expiry: int) -> tuple[int, float]:
-        """The number of the window that it is now, and how much of it has passed: 0 to 1."""
-        index, past = divmod(self._clock() / expiry, 1)
-        return int(index), past
-
-    def _begun(self, key: str, expiry: int, index: int) -> _Window:
-        windows = self._windows.setdefault(expiry, {})
+    def _begun(self, key: str, window_seconds: int, index: int) -> _Window:
+        windows = self._windows.setdefault(window_seconds, {})
         window = windows.get(key)
         if window is not None and window.index == index:
             return window
@@ -125,53 +91,18 @@ class Counters(Storage, SlidingWindowCounterSupport):
                 return
             del windows[oldest]
 
-    # Uses: plain counters that end.
+    def use(self, key: str, expires_seconds: float) -> int:
+        """Count a use of `key`, and say how many there are; they end `expires_seconds` after the first.
 
-    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Add to the counter of `key`, which begins with it and ends `expiry` seconds later.
-
-        Raises `Uncounted` if there is no room for another one.
+        Raises `Uncounted` if there is no room for another key.
         """
         now = self._clock()
-        self._forget_ended(now)
-        count, ends = self._uses.get(key, (0, now + expiry))
+        while self._ends and self._ends[0][0] <= now:
+            del self._uses[heappop(self._ends)[1]]
+        count, ends = self._uses.get(key, (0, now + expires_seconds))
         if count == 0:
             if len(self._uses) >= self._max_keys:
                 raise Uncounted(f"{len(self._uses)} uses are being counted, which is the most there can be")
             heappush(self._ends, (ends, key))
-        self._uses[key] = count + amount, ends
-        return count + amount
-
-    async def get(self, key: str) -> int:
-        """The counter of `key`."""
-        self._forget_ended(self._clock())
-        return self._uses.get(key, (0, 0.0))[0]
-
-    async def get_expiry(self, key: str) -> float:
-        """When the counter of `key` ends, by the clock."""
-        return self._uses.get(key, (0, self._clock()))[1]
-
-    def _forget_ended(self, now: float) -> None:
-        while self._ends and self._ends[0][0] <= now:
-            ends, key = heappop(self._ends)
-            # One that was cleared may have begun again.
-            if self._uses.get(key, (0, 0.0))[1] == ends:
-                del self._uses[key]
-
-    # What the library wants of every storage.
-
-    async def clear(self, key: str) -> None:
-        """Forget the counter of `key`."""
-        self._uses.pop(key, None)
-
-    async def check(self) -> bool:
-        """Memory is always there."""
-        return True
-
-    async def reset(self) -> int | None:
-        """Forget everything; returns how many keys there were."""
-        keys = len(self._uses) + sum(map(len, self._windows.values()))
-        self._windows.clear()
-        self._uses.clear()
-        self._ends.clear()
-        return keys
+        self._uses[key] = count + 1, ends
+        return count + 1

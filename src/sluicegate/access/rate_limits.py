@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from math import floor
+from operator import itemgetter
 from typing import Final
-
-from limits import RateLimitItem, parse_many
 
 from sluicegate.errors import SluicegateError
 from sluicegate.http.rate_fields import Policy
@@ -21,14 +19,6 @@ class BadRate(SluicegateError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class RateWindow:
-    """One of the windows of a limit: as the library counts it, and as clients are told of it."""
-
-    item: RateLimitItem
-    policy: Policy
-
-
-@dataclass(frozen=True, slots=True)
 class RateLimit:
     """So many requests in a time: "10/second", "100 per 5 minutes", or several as "10/second; 1000/hour".
 
@@ -37,21 +27,15 @@ class RateLimit:
 
     text: str
     name: str = "default"
-    windows: tuple[RateWindow, ...] = field(init=False, repr=False, compare=False)
+    policies: tuple[Policy, ...] = field(init=False, repr=False, compare=False)
+    """The windows that it consists of, as clients are told of them."""
 
     def __post_init__(self) -> None:
-        items = sorted(_parsed(self.text), key=RateLimitItem.get_expiry)
         # The shortest is asked first: what it refuses costs nothing of the longer ones.
-        object.__setattr__(self, "windows", tuple(map(partial(self._window, len(items)), items)))
-
-    def _window(self, count: int, item: RateLimitItem) -> RateWindow:
-        name = self.name if count == 1 else f"{self.name}-{item.get_expiry()}s"
-        return RateWindow(item, Policy(name, item.amount, item.get_expiry()))
-
-    @property
-    def policies(self) -> tuple[Policy, ...]:
-        """What it consists of, for the fields of answers."""
-        return tuple(window.policy for window in self.windows)
+        windows = sorted(_parsed(self.text), key=itemgetter(1))
+        names = [self.name if len(windows) == 1 else f"{self.name}-{seconds}s" for _, seconds in windows]
+        policies = (Policy(name, *window) for name, window in zip(names, windows, strict=True))
+        object.__setattr__(self, "policies", tuple(policies))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +63,21 @@ class Counts:
         return remaining, max(0.0, self.current_seconds - policy.window_seconds)
 
 
-def _parsed(text: str) -> list[RateLimitItem]:
+def _parsed(text: str) -> list[tuple[int, int]]:
+    """Requests and seconds of each window in `text`."""
+    # Here: it takes as long to import as much of the gateway, and not everybody has limits.
+    from limits import parse_many  # noqa: PLC0415
+
     try:
-        items = parse_many(text)
+        windows = [(item.amount, item.get_expiry()) for item in parse_many(text)]
     except ValueError as exc:
         raise BadRate(
             f"a limit is as '10/second', '100 per 5 minutes' or '10/second; 1000/hour', got {text!r}"
         ) from exc
-    if len(items) > MAX_WINDOWS:
-        raise BadRate(f"a limit has at most {MAX_WINDOWS} windows, got {len(items)} in {text!r}")
-    if not all(item.amount for item in items):
+    if len(windows) > MAX_WINDOWS:
+        raise BadRate(f"a limit has at most {MAX_WINDOWS} windows, got {len(windows)} in {text!r}")
+    if not all(quota for quota, _ in windows):
         raise BadRate(f"a limit allows at least 1 request, got {text!r}")
-    if len({item.get_expiry() for item in items}) < len(items):
+    if len({seconds for _, seconds in windows}) < len(windows):
         raise BadRate(f"a limit has one number for each time, got {text!r}")
-    return items
+    return windows
