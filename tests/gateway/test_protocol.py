@@ -54,6 +54,23 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def ended_while_sending(client: socket.socket, piece: bytes) -> bool:
+    """Whether the connection ends within ten seconds, however regularly `piece` is sent."""
+    client.settimeout(0.05)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            client.sendall(piece)
+            if client.recv(65536) == b"":
+                return True
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            # What was sent to a connection that had just been closed.
+            return True
+    return False
+
+
 def head(*lines: bytes) -> bytes:
     return b"\r\n".join([b"GET /a HTTP/1.1", b"Host: a", *lines, b"", b""])
 
@@ -137,18 +154,7 @@ def test_empty_lines_after_an_answer_do_not_keep_a_connection(server: Threaded) 
     with server.connect() as client:
         client.sendall(head())
         assert client.recv(65536).startswith(ANSWER)
-        client.settimeout(0.05)
-        ended, deadline = False, time.monotonic() + 10
-        while not ended:
-            assert time.monotonic() < deadline
-            try:
-                client.sendall(b"\r\n")
-                ended = client.recv(65536) == b""
-            except TimeoutError:
-                pass
-            except ConnectionError:
-                # What was sent to a connection that had just been closed.
-                ended = True
+        assert ended_while_sending(client, b"\r\n")
 
 
 def test_late_head_behind_a_request_that_is_answered_does_not_cut_the_answer() -> None:
@@ -227,13 +233,7 @@ def test_body_that_does_not_end_does_not_keep_a_connection(server: Threaded) -> 
     with server.connect() as client:
         client.sendall(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n")
         assert client.recv(65536).startswith(ANSWER)
-        client.settimeout(0.05)
-        ended, deadline = False, time.monotonic() + 10
-        while not ended:
-            assert time.monotonic() < deadline
-            with suppress(TimeoutError):
-                client.sendall(b"b")
-                ended = client.recv(65536) == b""
+        assert ended_while_sending(client, b"b")
 
 
 def test_client_that_goes_on_sending_after_a_refusal_is_cut(server: Threaded) -> None:

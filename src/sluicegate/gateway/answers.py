@@ -55,29 +55,16 @@ class OwnAnswer:
         return Head(self.status, (*self.fields, (REQUEST_ID, request_id)), 0), b""
 
     def _record(self, scope: Scope, request_id: str, sent: int, seconds: float) -> TransferRecord:
-        return TransferRecord(
-            request_id=request_id,
+        answered = own_record(self.status, seconds, self.error, self.client, request_id)
+        return replace(
+            answered,
             trace_id=trace_id_of(header(scope, b"traceparent")),
             method=bounded(scope["method"]),
             route=self.route,
-            store=None,
             key=bounded(scope["raw_path"].decode("latin-1")),
-            status=self.status,
-            span_asked=None,
-            span_served=None,
             bytes_promised=sent,
             bytes_sent=sent,
             first_byte_seconds=seconds,
-            duration_seconds=seconds,
-            requests=0,
-            parts=0,
-            resumes=0,
-            retries=0,
-            parkings=0,
-            parked_seconds=0.0,
-            outcome=Outcome.COMPLETE,
-            error=None if self.error is None else bounded(self.error),
-            client=self.client,
             subject=self.subject,
         )
 
@@ -93,6 +80,36 @@ class Problem(OwnAnswer):
         title = self.title or HTTPStatus(self.status).phrase
         problem = answer_problem(self.status, title, request_id, detail=self.detail, fields=self.fields)
         return problem.head, problem.content
+
+
+def own_record(
+    status: int | None, seconds: float, error: str | None, client: str | None, request_id: str | None = None
+) -> TransferRecord:
+    """The record of an answer that no origin had part in, and of whose request nothing is known yet."""
+    return TransferRecord(
+        request_id=request_id or secrets.token_hex(8),
+        trace_id=None,
+        method="",
+        route=None,
+        store=None,
+        key="",
+        status=status,
+        span_asked=None,
+        span_served=None,
+        bytes_promised=0,
+        bytes_sent=0,
+        first_byte_seconds=None,
+        duration_seconds=seconds,
+        requests=0,
+        parts=0,
+        resumes=0,
+        retries=0,
+        parkings=0,
+        parked_seconds=0.0,
+        outcome=Outcome.COMPLETE,
+        error=None if error is None else bounded(error),
+        client=client,
+    )
 
 
 def adding(fields: RawFields, send: Send) -> Send:

@@ -14,7 +14,7 @@ from .config.values import LogStyle
 from .live import LiveGateway
 from .log import configure_log
 from .metrics import Metrics
-from .protocol import ConnectionCount, ProtocolLimits, bounded
+from .protocol import ConnectionCount, Listener, ProtocolLimits, bounded
 from .tls import Certificate, TlsContext, load_certificate
 
 
@@ -75,13 +75,19 @@ def settings(
 class Installation:
     """A gateway with uvicorn's settings and the certificate for it; raises `BadCertificate`.
 
-    `metrics` counts what comes of reloads.
+    `metrics` counts what comes of reloads, and `listener` is told of connections.
     """
 
-    def __init__(self, gateway: LiveGateway, wanted: ServerSettings, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        gateway: LiveGateway,
+        wanted: ServerSettings,
+        metrics: Metrics | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self.gateway = gateway
         self._metrics = metrics
-        self.count = ConnectionCount()
+        self.count = ConnectionCount(listener)
         self.tls = TlsContext(wanted.tls) if wanted.tls else None
         self.uvicorn = settings(gateway, wanted.drain_timeout, bounded(wanted.limits, self.count), self.tls)
         self._next: tuple[ServerSettings, Certificate | None] | None = None

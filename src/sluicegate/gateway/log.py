@@ -44,7 +44,7 @@ _LEVELS: Final[Mapping[Outcome, int]] = {
 _EXPECTED: Final = frozenset(
     {
         *("NotFound", "InvalidKey", "MethodNotAllowed", "Refused", "Limited"),
-        *("BadRequest", "BadPath", "BadParameter", "NoRoute"),
+        *("BadRequest", "BadPath", "BadParameter", "NoRoute", "Protocol"),
     }
 )
 """Errors that are a client's: what is answered with them is no more than a line."""

@@ -35,9 +35,17 @@ Refused = Literal[
     "transfers",
     "unlimitable",
     "bad_request",
+    "malformed",
+    "head_timeout",
+    "url_too_long",
+    "head_too_large",
+    "connections",
+    "silent",
 ]
 """Why a request was not let through: it showed nothing that is valid; it may not have this; nobody could be
-asked who it is; too many requests; too many transfers; nobody could be asked how many; it is no request."""
+asked who it is; too many requests; too many transfers; nobody could be asked how many; it is no request that
+can be judged. And why a connection was ended before there was one: what came is not HTTP; its head took too
+long; its URL or its head are too long; there are too many connections; nothing came."""
 
 Reloaded = Literal["applied", "invalid"]
 
@@ -138,6 +146,10 @@ class Metrics:
         """A request was not let through; `None` where it has no route."""
         self._refused.labels(route or "", reason).inc()
 
+    def connected(self, change: int) -> None:
+        """So many more connections of clients are open."""
+        self._connections.inc(change)
+
     def loaded(self) -> None:
         """This process has a configuration, from now on."""
         self._loaded.set(time.time())
@@ -200,6 +212,12 @@ class Metrics:
         self._parked = Gauge(
             "sluicegate_parked",
             "Transfers that hold no connection to their origin.",
+            registry=own,
+            multiprocess_mode="livesum",
+        )
+        self._connections = Gauge(
+            "sluicegate_connections",
+            "Connections of clients that are open.",
             registry=own,
             multiprocess_mode="livesum",
         )

@@ -13,6 +13,7 @@ from .config import Config
 from .log import transfer_logger
 from .metrics import Metrics
 from .process_state import ProcessState
+from .refusals import RefusalObserver
 
 if TYPE_CHECKING:
     from .tracing import SpanObserver
@@ -35,6 +36,10 @@ class Process:
         """The gateway of a configuration; raises `SluicegateError` for what cannot be used."""
         observe = both(self._log, self._traced()) if config.gateway.tracing else self._log
         return Gateway(config, observe, self.state)
+
+    def listener(self) -> RefusalObserver:
+        """Who is told of connections and refusals of the server."""
+        return RefusalObserver(self.metrics, self._log)
 
     def _traced(self) -> Observer:
         if self._spans is None:

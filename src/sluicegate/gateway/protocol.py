@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -56,16 +56,48 @@ class ProtocolLimits:
             raise ValueError(f"max_connections: found {self.max_connections!r}; expected 0 or more")
 
 
-@dataclass(slots=True)
-class ConnectionCount:
-    """The connections that a server has let in and that are open, and by status how many it has refused.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A connection that the server ended before there was a request for the application.
 
-    A refusal by 408 is one of a request that had begun; `silent` counts the connections without one.
+    `status` is what was answered: 408 to a request that had begun, and `None` where nothing had come.
+    `client` is the address of whoever connected, and `seconds` how long the request was waited for.
     """
 
+    status: int | None
+    client: str | None
+    seconds: float
+
+
+class Listener(Protocol):
+    """Who is told of connections, in the event loop."""
+
+    def connections(self, change: int) -> None:
+        """So many more are open of those that were let in."""
+
+    def refusal(self, refusal: Refusal) -> None:
+        """One was not let in, or not to its end."""
+
+
+@dataclass(slots=True)
+class ConnectionCount:
+    """The connections that a server has let in and that are open, and by status how many it has refused."""
+
+    listener: Listener | None = None
     open: int = 0
-    silent: int = 0
-    refused: Counter[int] = field(default_factory=Counter)
+    refused: Counter[int | None] = field(default_factory=Counter)
+
+    def change(self, change: int) -> None:
+        """So many more are open."""
+        self.open += change
+        if self.listener is not None:
+            self.listener.connections(change)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count one that is not let in, or not to its end."""
+        self.refused[refusal.status] += 1
+        if self.listener is not None:
+            self.listener.refusal(refusal)
 
 
 class _Refused(Exception):
@@ -108,9 +140,10 @@ class BoundedProtocol(HttpToolsProtocol):
         most = self.limits.max_connections
         if not 0 < most <= self.count.open:
             self._admitted = True
-            self.count.open += 1
+            self.count.change(1)
         elif len(self.connections) > 2 * most:
             # A refusal costs a connection for a while too. There are as many of them as may be.
+            self._tell(HTTPStatus.SERVICE_UNAVAILABLE)
             transport.abort()
         else:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -119,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Make room for another one."""
         if self._admitted:
             self._admitted = False
-            self.count.open -= 1
+            self.count.change(-1)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -209,12 +242,12 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._in_head:
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT)
             else:
-                self.count.silent += 1
+                self._tell(None)
                 self.transport.close()
 
     def _refuse(self, status: int) -> None:
         """Answer, and read no more. A request before it that is still being answered is cut."""
-        self.count.refused[status] += 1
+        self._tell(status)
         if self._is_answering():
             self.transport.close()
             return
@@ -224,6 +257,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
+
+    def _tell(self, status: int | None) -> None:
+        waited = 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
+        self.count.refuse(Refusal(status, self.client[0] if self.client else None, waited))
 
     def _throw_away(self, data: bytes) -> None:
         self._held += len(data)

@@ -54,7 +54,8 @@ def serve(config: Config, listeners: Listeners, workers: int = 1, operation: Ope
     process, wanted = Process(), server_settings(config)
     gateway = process.gateway(config)
     if workers == 1:
-        installation = Installation(LiveGateway(gateway, process.gateway), wanted, process.metrics)
+        live = LiveGateway(gateway, process.gateway)
+        installation = Installation(live, wanted, process.metrics, process.listener())
         control = FileControl(installation, operation) if operation else None
         started = _serve_here(installation, process, listeners, control)
     else:
@@ -89,7 +90,7 @@ def _work(config: Config, listeners: Listeners, pipe: Connection) -> bool:
     try:
         process = Process(ProcessState(Metrics(__version__), has_siblings=True))
         gateway = LiveGateway(process.gateway(config), process.gateway)
-        installation = Installation(gateway, server_settings(config), process.metrics)
+        installation = Installation(gateway, server_settings(config), process.metrics, process.listener())
     except SluicegateError as exc:
         logger.error("%s", exc)  # noqa: TRY400
         sys.exit(FAILED)
