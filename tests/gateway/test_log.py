@@ -14,7 +14,8 @@ import pytest
 
 from sluicegate import Outcome, TransferRecord
 from sluicegate.gateway.config.values import LogStyle
-from sluicegate.gateway.log import configure_log, fields_of, level_of, transfer_logger
+from sluicegate.gateway.log import configure_log
+from sluicegate.gateway.transfer_log import fields_of, level_of, transfer_logger
 from sluicegate.http.ranges import Span
 from sluicegate.observe import TransferEvent
 

@@ -26,13 +26,13 @@ from .config.verifiers import verifier_of
 from .documents import documents
 from .gates import ProcessRates
 from .guarded import Arrival, GuardedRoute, Shared
-from .log import transfer_logger
 from .metrics import Metrics
 from .origins import Origins
 from .process_state import ProcessState
 from .readiness import Probe, Readiness
 from .routes import BadParameter, BadPath, Match, NoMatch, Router
 from .targets import Placeholder
+from .transfer_log import transfer_logger
 
 LONGEST_SHOWN: Final = 100
 """Characters of a bad parameter that its answer repeats."""

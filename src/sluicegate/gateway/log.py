@@ -11,43 +11,19 @@ import logging
 import logging.config
 import re
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import fields
-from datetime import UTC, datetime
+from collections.abc import Callable, MutableMapping
 from functools import partial
-from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import structlog
 
-from sluicegate import Outcome, TransferRecord
 from sluicegate.errors import TransferCut
 
 from .config.values import LogStyle
-
-TRANSFERS: Final = "sluicegate.transfer"
-"""The name of the logger of transfers."""
+from .transfer_log import TransferLine, fields_of, json_line, timestamp_of
 
 _EVENT = MutableMapping[str, Any]
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-_LEVELS: Final[Mapping[Outcome, int]] = {
-    Outcome.COMPLETE: logging.INFO,
-    Outcome.CLIENT_GONE: logging.INFO,
-    Outcome.DRAINED: logging.INFO,
-    Outcome.CLIENT_TOO_SLOW: logging.WARNING,
-    Outcome.ORIGIN_FAILED: logging.ERROR,
-    Outcome.VERSION_CHANGED: logging.ERROR,
-    Outcome.FAILED: logging.ERROR,
-}
-
-_EXPECTED: Final = frozenset(
-    {
-        *("NotFound", "InvalidKey", "MethodNotAllowed", "Refused", "Limited"),
-        *("BadRequest", "BadPath", "BadParameter", "NoRoute", "Protocol"),
-    }
-)
-"""Errors that are a client's: what is answered with them is no more than a line."""
 
 
 class HideCuts(logging.Filter):
@@ -79,80 +55,27 @@ def configure_log(style: LogStyle) -> None:
     )
 
 
-def transfer_logger() -> Callable[[TransferRecord], None]:
-    """An observer that writes one line for each transfer."""
-    logger = logging.getLogger(TRANSFERS)
-
-    def write(record: TransferRecord) -> None:
-        level = level_of(record)
-        # Past `logger.log`, which would look up in which line of which file this is.
-        if logger.isEnabledFor(level):
-            logger.handle(_TransferLine(TRANSFERS, level, __file__, 0, fields_of(record), None, None))
-
-    return write
-
-
-class _TransferLine(logging.LogRecord):
-    """What is logged of a transfer; its message is the facts, for the formatter to write."""
-
-
-def level_of(record: TransferRecord) -> int:
-    """How much a transfer matters to an operator."""
-    kind = (record.error or "").partition(":")[0]
-    if record.outcome is Outcome.COMPLETE and kind and kind not in _EXPECTED:
-        return logging.WARNING
-    return _LEVELS[record.outcome]
-
-
-def fields_of(record: TransferRecord) -> dict[str, object]:
-    """What a line says of a transfer: all that is known. Seconds are rounded to microseconds."""
-    values = zip(_NAMES, _values(record), strict=True)
-    facts = {name: _rounded(value) for name, value in values if value is not None}
-    facts["outcome"] = record.outcome.value
-    if record.span_served is not None:
-        facts["span_start"], facts["span_stop"] = record.span_served.start, record.span_served.stop
-    return facts
-
-
-_UNUSED: Final = logging.getLogger(TRANSFERS)
-_UNWRITTEN: Final = frozenset({"span_served", "parent", "events"})
-_NAMES: Final = tuple(one.name for one in fields(TransferRecord) if one.name not in _UNWRITTEN)
-_values: Final = attrgetter(*_NAMES)
-
-
-def _rounded(value: object) -> object:
-    return round(value, 6) if isinstance(value, float) else value
-
-
-_Render = Callable[[logging.Logger, str, _EVENT], str | bytes]
-
-
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Renders the lines of transfers itself: they are many, and need none of the steps that others do."""
+    """Writes the lines of transfers past the steps that others need."""
 
-    def __init__(self, render: _Render, **settings: Any) -> None:
+    def __init__(self, line: Callable[[TransferLine], str], **settings: Any) -> None:
         super().__init__(**settings)
-        self._render = render
+        self._line = line
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        if not isinstance(record, _TransferLine):
-            return super().format(record)
-        written = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
-        line: _EVENT = {
-            "timestamp": f"{written[:-6]}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": "transfer",
-        }
-        line.update(cast("dict[str, object]", record.msg))
-        return cast("str", self._render(_UNUSED, "", line))
+        return self._line(record) if isinstance(record, TransferLine) else super().format(record)
+
+
+def _text_line(line: TransferLine) -> str:
+    begun = {"timestamp": timestamp_of(line), "level": line.levelname, "logger": line.name}
+    return _text({**begun, "event": "transfer", **fields_of(line.transfer)})
 
 
 def _formatter(style: str) -> structlog.stdlib.ProcessorFormatter:
     render = _as_json if style == "json" else _as_text
     return _Formatter(
-        render,
+        json_line if style == "json" else _text_line,
         processors=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
@@ -173,6 +96,10 @@ def _as_json(logger: logging.Logger, method: str, event: _EVENT) -> str | bytes:
 
 
 def _as_text(logger: logging.Logger, method: str, event: _EVENT) -> str:
+    return _text(event)
+
+
+def _text(event: _EVENT) -> str:
     when, level, name, what = (str(event.pop(key)) for key in ("timestamp", "level", "logger", "event"))
     exception = event.pop("exception", None)
     line = " ".join(

@@ -10,10 +10,10 @@ from sluicegate.observe import Observer
 
 from .app import Gateway, both
 from .config import Config
-from .log import transfer_logger
 from .metrics import Metrics
 from .process_state import ProcessState
 from .refusals import RefusalObserver
+from .transfer_log import transfer_logger
 
 if TYPE_CHECKING:
     from .tracing import SpanObserver
