@@ -5,6 +5,9 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import pytest
+
+from sluicegate.flow import clock
 from sluicegate.flow.memory import MemoryReturn
 
 Result = TypeVar("Result")
@@ -43,7 +46,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
     """Run `main` in virtual time; no task of it may be left over."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now", runner.get_loop().time)
         return runner.run(_alone(main))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.flow import clock
 from sluicegate.http.exchange import Head
 from sluicegate.http.ranges import Span
 from sluicegate.http.tracing import trace_id_of
@@ -50,8 +50,7 @@ class Account:
         self._parent = fields.get("traceparent")
         self._trace_id = trace_id_of(self._parent)
         self._asked = fields.get("range")
-        self._time = asyncio.get_running_loop().time
-        self._began = self._time()
+        self._began = clock.now()
         self._status: int | None = None
         self._served: Span | None = None
         self._promised: int | None = None
@@ -59,7 +58,7 @@ class Account:
 
     def note_head(self, head: Head, served: Span | None = None) -> None:
         """Note a head that the server has, and the span that its content is of the object."""
-        self._first_byte_seconds = self._time() - self._began
+        self._first_byte_seconds = clock.now() - self._began
         has_content = self.method != "HEAD" and head.status not in _NO_CONTENT
         self._status = int(head.status)
         self._promised = head.length if has_content else 0
@@ -95,7 +94,7 @@ class Account:
             bytes_promised=self._promised,
             bytes_sent=self.sent,
             first_byte_seconds=self._first_byte_seconds,
-            duration_seconds=self._time() - self._began,
+            duration_seconds=clock.now() - self._began,
             requests=tally.requests,
             parts=tally.parts,
             resumes=tally.resumes,
@@ -112,4 +111,4 @@ class Account:
         )
 
     def _events(self) -> tuple[TransferEvent, ...]:
-        return tuple(TransferEvent(at - self._began, name) for at, name in self.tally.events)
+        return tuple(TransferEvent(max(0.0, at - self._began), name) for at, name in self.tally.events)

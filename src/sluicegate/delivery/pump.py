@@ -14,6 +14,7 @@ from typing import Final
 
 from sluicegate.delivery.watch import Send
 from sluicegate.errors import BrokenBody, ClientGone, SourceError, TransferCut
+from sluicegate.flow import clock
 from sluicegate.http.exchange import Head
 from sluicegate.sources.base import Body, Chunk
 
@@ -97,8 +98,7 @@ class Pump:
             raise
 
     async def _run(self) -> None:
-        time = asyncio.get_running_loop().time
-        turn_ends = time() + TURN_SECONDS
+        turn_ends = clock.now() + TURN_SECONDS
         chunk = await self._read()
         while chunk:
             if self.length is not None and self.sent + len(chunk) >= self.length:
@@ -107,9 +107,9 @@ class Pump:
             await self._send(chunk, more=True)
             # After a disconnect `send` returns at once. If `read` does too, nothing would ever wait again:
             # the disconnect would go unnoticed, and the server with all its other clients would stand still.
-            if time() >= turn_ends:
+            if clock.now() >= turn_ends:
                 await asyncio.sleep(0)
-                turn_ends = time() + TURN_SECONDS
+                turn_ends = clock.now() + TURN_SECONDS
             chunk = await self._read()
         if self.length is not None and self.sent != self.length:
             raise TransferCut(f"the body ended after {self.sent} bytes, {self.length} were promised")

@@ -15,6 +15,7 @@ from sluicegate.delivery.pace import DrainLimit
 from sluicegate.delivery.pump import Pump, begin, send_end, send_head, send_head_on
 from sluicegate.delivery.watch import ClientWatch, Receive, Send
 from sluicegate.errors import ClientGone, MethodNotAllowed, NotFound, SluicegateError, TransferCut
+from sluicegate.flow import clock
 from sluicegate.flow.closing import close
 from sluicegate.flow.opening import NOTHING, Target, open_object
 from sluicegate.flow.throttle import Throttle, ThrottledBody
@@ -155,7 +156,7 @@ class _Call:
         target = Target(self.wanted.offer.source, self.wanted.key, self._forwarded(), account.tally)
         try:
             request = read_request(account.method, self.fields, self.wanted.offer.max_ranges)
-            self.asked_at = asyncio.get_running_loop().time()
+            self.asked_at = clock.now()
             opened = await open_object(target, request, self.wanted.overrides, _boundary(request))
         except SluicegateError as error:
             await self._fail(error, send)
@@ -230,7 +231,7 @@ class _Call:
         """The head with the origin's time: it is sent as soon as there is a chunk, or a verdict."""
         if not self.wanted.offer.server_timing or self.asked_at is None:
             return head
-        milliseconds = (asyncio.get_running_loop().time() - self.asked_at) * 1000
+        milliseconds = (clock.now() - self.asked_at) * 1000
         timing = ("server-timing", f"origin;dur={milliseconds:.1f}")
         return Head(head.status, (*head.fields, timing), head.length)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from itertools import count
 from random import random
 from types import TracebackType
@@ -75,7 +74,7 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
         span = None if isinstance(outcome.body, FileBody) else _span_in_parts(outcome)
         if span is None:
             request.tally.parts += 1
-            return replace(outcome, body=CountedBody(outcome.body, request.tally))
+            return Found(outcome.metadata, outcome.span, CountedBody(outcome.body, request.tally))
         version = PinnedObject(self.source, key, outcome.metadata, request.fields, request.tally)
         now = asyncio.get_running_loop().time()
         transfer = Transfer(

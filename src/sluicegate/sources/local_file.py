@@ -208,6 +208,10 @@ class FileBody:
         if not chunk or _differ(status, file.status):
             raise VersionChanged(f"{self._what}: the file was changed while it was read")
         self._position += len(chunk)
+        if self._position == self._span.stop:
+            # Nobody has to wait for the closing then, nor to be kept from interrupting it.
+            self._file = None
+            self._access.close(file)
         return chunk
 
     async def aclose(self) -> None:
