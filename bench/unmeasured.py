@@ -39,6 +39,9 @@ class Unmeasured(Metrics):
     def parked(self, change: int) -> None:
         """Do nothing."""
 
+    def connected(self, change: int) -> None:
+        """Do nothing."""
+
     def refused(self, route: str | None, reason: Refused) -> None:
         """Do nothing."""
 

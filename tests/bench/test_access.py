@@ -74,10 +74,11 @@ def test_unmeasured_gateway_counts_nothing_of_requests() -> None:
     metrics.end("/")
     metrics.parked(1)
     metrics.refused("/", "forbidden")
+    metrics.connected(1)
 
     lines = metrics.exposition().content.decode().splitlines()
     assert not [line for line in lines if line.startswith(("sluicegate_requests", "sluicegate_refused"))]
-    assert "sluicegate_parked 0.0" in lines
+    assert {"sluicegate_parked 0.0", "sluicegate_connections 0.0"} <= set(lines)
 
 
 def test_unmeasured_gateway_leaves_out_all_that_is_done_for_a_request() -> None:

@@ -39,6 +39,16 @@ _EXPECTED: Final = frozenset(
 )
 """Errors that are a client's: what is answered with them is no more than a line."""
 
+_COMMON: Final = {
+    **logging.makeLogRecord({}).__dict__,
+    "name": TRANSFERS,
+    "pathname": __file__,
+    "filename": Path(__file__).name,
+    "module": Path(__file__).stem,
+    "funcName": "write",
+}
+_COMMON.pop("msg")
+
 _UNWRITTEN: Final = frozenset({"span_served", "parent", "events"})
 _NAMES: Final = tuple(one.name for one in fields(TransferRecord) if one.name not in _UNWRITTEN)
 _values: Final = attrgetter(*_NAMES)
@@ -60,27 +70,22 @@ def transfer_logger() -> Callable[[TransferRecord], None]:
 class TransferLine(logging.LogRecord):
     """What is logged of a transfer: the `transfer` itself, for a formatter to write.
 
-    What all of them have in common stands in the class; `LogRecord` would find it out for each.
+    `LogRecord` would find out for each what all of them have in common.
     """
 
-    name = TRANSFERS
-    args = None
-    pathname = __file__
-    filename = Path(__file__).name
-    module = Path(__file__).stem
-    lineno = 0
-    funcName = "write"  # noqa: N815 - its name in logging
-    exc_info = exc_text = stack_info = None
-    thread = process = None
-    threadName = processName = taskName = None  # noqa: N815
+    transfer: TransferRecord
 
     def __init__(self, transfer: TransferRecord, level: int) -> None:
-        self.transfer = transfer
-        self.levelno = level
-        self.levelname = logging.getLevelName(level)
-        self.created = time.time()
-        self.msecs = self.created % 1 * 1000
-        self.relativeCreated = 0.0
+        created = time.time()
+        # Some formatters read attributes, and others this dictionary.
+        self.__dict__.update(
+            _COMMON,
+            transfer=transfer,
+            levelno=level,
+            levelname=logging.getLevelName(level),
+            created=created,
+            msecs=created % 1 * 1000,
+        )
 
     @property
     def msg(self) -> dict[str, object]:  # type: ignore[override]
