@@ -126,9 +126,10 @@ def adding(fields: RawFields, send: Send) -> Send:
 def _joined(own: RawFields, more: RawFields) -> RawFields:
     known = {name for name, _ in own if name != b"set-cookie"}
     fresh = [field for field in more if field[0] not in known]
-    varies = [value for name, value in (*own, *more) if name == b"vary"]
-    if len(varies) < 2:
+    varies = [value for name, value in more if name == b"vary"]
+    if not varies or b"vary" not in known:
         return own + fresh
+    varies = [*(value for name, value in own if name == b"vary"), *varies]
     others = [field for field in (*own, *fresh) if field[0] != b"vary"]
     return [*others, (b"vary", b", ".join(varies))]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from ipaddress import IPv6Network
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network
 from typing import Final, Literal, Self
 
 from sluicegate import Throttle
-from sluicegate.access.base import Address
 from sluicegate.access.crowd import Crowd
 from sluicegate.access.rate_limits import RateLimit
 from sluicegate.access.rates import Rates
@@ -184,13 +184,15 @@ def refused(allowance: Allowance, policies: tuple[Policy, ...]) -> TooMuch:
     return TooMuch(429, f"{allowance.policy.name}: {allowance.limit} requests", "requests", fields)
 
 
-def client_key(client: Address | None) -> str:
-    """What a client is counted by. Of IPv6 it is the network that one subscriber has at least (RFC 6177)."""
-    if client is None:
-        return ""
-    if client.version == 4:
-        return str(client)
-    return str(IPv6Network((int(client) >> 64 << 64, 64)))
+def client_key(client: str | None) -> str:
+    """What the client of an address is counted by; all that have none are one."""
+    return _network_of(client) if client is not None and ":" in client else client or ""
+
+
+@lru_cache(maxsize=4096)
+def _network_of(address: str) -> str:
+    """Of IPv6, what one subscriber has at least (RFC 6177)."""
+    return str(IPv6Network((int(IPv6Address(address)) >> 64 << 64, 64)))
 
 
 def _crowded(status: Literal[429, 503], reason: str) -> TooMuch:

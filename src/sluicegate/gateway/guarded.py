@@ -131,7 +131,7 @@ class GuardedRoute:
         if not self._gates and self._verifier is None:
             await self._send(_ANYBODY, "", arrival, receive, send)
             return
-        client = client_key(arrival.client) if self._gates else ""
+        client = client_key(arrival.peer)
         found = await self._counted(client)
         if isinstance(found, TooMuch):
             await self._turn_away(found, arrival, send)
