@@ -139,6 +139,30 @@ def test_text_line_of_a_transfer(capsys: pytest.CaptureFixture[str]) -> None:
     assert line == f"INFO sluicegate.transfer: transfer {expected}\n"
 
 
+def test_line_has_all_that_formatters_look_for() -> None:
+    lines: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    kept = Kept()
+    style = "%(name)s %(levelname)s %(module)s.%(funcName)s:%(lineno)d %(process)d %(threadName)s %(message)s"
+    kept.setFormatter(logging.Formatter(style))
+    logger = logging.getLogger("sluicegate.transfer")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(kept)
+    try:
+        transfer_logger()(RECORD)
+    finally:
+        logger.removeHandler(kept)
+        logger.setLevel(before)
+    (line,) = lines
+    assert line.startswith("sluicegate.transfer INFO transfer_log.write:0 ")
+    assert "'key': 'a b.jpg'" in line
+
+
 @pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize("style", ["json", "text"])
 def test_no_value_makes_a_line_of_its_own(style: LogStyle, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from sluicegate.errors import (
 )
 from sluicegate.http.conditions import Conditions
 from sluicegate.http.exchange import NotModified, PreconditionFailed
-from sluicegate.http.ranges import Span
+from sluicegate.http.ranges import Span, exactly
 from sluicegate.http.validators import ETag, ETagList
 from sluicegate.sources.base import CHUNK_SIZE, SMALL, OpenRequest
 from sluicegate.sources.files import ERRORS, FileStore
@@ -90,6 +90,19 @@ async def test_file_that_is_replaced_by_its_name_is_served_as_it_was(store: File
     other.replace(folder_of(store) / KEY)
     assert begun + await drain(body) == CONTENT
     await body.aclose()
+
+
+@pytest.mark.parametrize("read", [CONTENT, CONTENT[100:200]], ids=["whole", "range"])
+async def test_file_is_closed_with_its_last_byte(read: bytes, store: FileStore) -> None:
+    start = CONTENT.index(read)
+    asked = None if read == CONTENT else exactly(Span(start, start + len(read)))
+    body = found(await store.open(KEY, OpenRequest(range=asked))).body
+    content = b""
+    while len(content) < len(read):
+        assert len(open_files()) == 1
+        content += await body.read()
+    assert (content, open_files(), getattr(body, "is_closed", None)) == (read, set(), True)
+    assert await body.read() == b""
 
 
 @pytest.mark.parametrize(
