@@ -13,7 +13,7 @@ from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 
-from sluicegate import Outcome, TransferRecord, __version__
+from sluicegate import __version__
 from sluicegate.access.api_keys import ApiKeys, hash_key, new_key
 from sluicegate.access.base import AccessRequest, Grant, Verifier
 from sluicegate.access.basic import BasicUsers, hash_password
@@ -28,6 +28,7 @@ from sluicegate.gateway.config import LimitsConfig
 from sluicegate.gateway.gates import Gates, Places, ProcessRates
 from sluicegate.gateway.metrics import Metrics
 from sluicegate.http.paths import canonical_path, canonical_segments
+from tests.gateway.records import record
 from tests.servers.oidc import Signer
 
 from .configurations import KEY, KEY_ID, MEMORY, MOST_REQUESTS, MOST_TRANSFERS
@@ -54,30 +55,7 @@ HEADERS = (
 )
 """What a browser sends: each check looks through it."""
 
-RECORD = TransferRecord(
-    request_id="0123456789abcdef",
-    trace_id=None,
-    method="GET",
-    route=ROUTE,
-    store="images",
-    key="test/1/image.jpg",
-    status=200,
-    span_asked=None,
-    span_served=None,
-    bytes_promised=20_480,
-    bytes_sent=20_480,
-    first_byte_seconds=0.003,
-    duration_seconds=0.004,
-    requests=1,
-    parts=1,
-    resumes=0,
-    retries=0,
-    parkings=0,
-    parked_seconds=0.0,
-    outcome=Outcome.COMPLETE,
-    error=None,
-    origin_bytes=20_480,
-)
+RECORD = record(route=ROUTE, key="test/1/image.jpg")
 
 Step = Callable[[], Awaitable[object]]
 """Does once what is measured."""

@@ -54,6 +54,8 @@ class TransferEvent:
 class TransferRecord:
     """The facts of one transfer, known when its last byte is sent and its body is closed.
 
+    Who makes one, for a test of an observer, may leave out what did not happen.
+
     - `request_id`: the client's `X-Request-Id` if it was harmless, else one that was made.
     - `trace_id`: of a valid `traceparent` (W3C Trace Context), else `None`.
     - `method`, `route` (the template of the path), `store` (its name) and `key`: what was asked for; `None`
@@ -74,26 +76,26 @@ class TransferRecord:
     """
 
     request_id: str
-    trace_id: str | None
+    trace_id: str | None = None
     method: str
-    route: str | None
-    store: str | None
+    route: str | None = None
+    store: str | None = None
     key: str
     status: int | None
-    span_asked: str | None
-    span_served: Span | None
-    bytes_promised: int | None
-    bytes_sent: int
-    first_byte_seconds: float | None
+    span_asked: str | None = None
+    span_served: Span | None = None
+    bytes_promised: int | None = None
+    bytes_sent: int = 0
+    first_byte_seconds: float | None = None
     duration_seconds: float
-    requests: int
-    parts: int
-    resumes: int
-    retries: int
-    parkings: int
-    parked_seconds: float
+    requests: int = 0
+    parts: int = 0
+    resumes: int = 0
+    retries: int = 0
+    parkings: int = 0
+    parked_seconds: float = 0.0
     outcome: Outcome
-    error: str | None
+    error: str | None = None
     client: str | None = None
     subject: str | None = None
     origin_bytes: int = 0

@@ -7,26 +7,18 @@ from sluicegate import Outcome, TransferRecord
 
 RECORD = TransferRecord(
     request_id="id-1",
-    trace_id=None,
     method="GET",
     route="/files/{key:path}",
     store="images",
     key="a.jpg",
     status=200,
-    span_asked=None,
-    span_served=None,
     bytes_promised=20_480,
     bytes_sent=20_480,
     first_byte_seconds=0.004,
     duration_seconds=0.5,
     requests=1,
     parts=1,
-    resumes=0,
-    retries=0,
-    parkings=0,
-    parked_seconds=0.0,
     outcome=Outcome.COMPLETE,
-    error=None,
     origin_bytes=20_480,
 )
 
