@@ -16,7 +16,7 @@ from sluicegate.access.any_of import AnyOf
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict, Verifier
 from sluicegate.access.dependency import require
 from sluicegate.access.link_claims import LinkClaims
-from sluicegate.access.links import SignedLinks
+from sluicegate.access.links import LinkOptions, SignedLinks
 from sluicegate.http.addresses import Network
 from tests.delivery.raw_client import fetch
 from tests.servers.asgi import serve_in_thread
@@ -187,6 +187,31 @@ async def test_root_path_is_no_part_of_the_path(root_path: str, path: str, signe
     async with asked_directly(guarded(LINKS), root_path=root_path) as client:
         assert (await client.get(f"{path}?link={signed(signed_path)}")).status_code == 200
         assert (await client.get(f"{path}?link={signed('/x')}")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "expected"),
+    [
+        pytest.param("/my api", "/my%20api/hls/a", "/my%20api/hls/", id="path-with-the-root"),
+        pytest.param("/my api", "/hls/a", "/my%20api/hls/", id="proxy-has-taken-the-root-away"),
+        pytest.param("", "/hls/a", "/hls/", id="no-root"),
+    ],
+)
+async def test_cookie_of_a_prefix_is_for_the_path_that_browsers_see(
+    root_path: str, path: str, expected: str
+) -> None:
+    links = SignedLinks(KEYS, LinkOptions(cookie_for_prefix=True))
+    app = FastAPI()
+    granted = require(links)
+
+    @app.get("/{key:path}")
+    def read(grant: Annotated[Grant, Depends(granted)]) -> str:
+        return grant.cookie or ""
+
+    token = links.sign("", 600, LinkClaims(prefix="/hls/"))
+    async with asked_directly(app, root_path=root_path) as client:
+        answer = await client.get(f"{path}?link={token}")
+    assert f"; Path={expected};" in answer.json()
 
 
 async def test_root_alone_is_the_path_of_a_slash() -> None:

@@ -13,6 +13,8 @@ from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Any, Final, Protocol, Self
 
+from sluicegate.http.paths import canonical_path
+
 Address = IPv4Address | IPv6Address
 
 _PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
@@ -40,9 +42,10 @@ class AccessRequest:
       segment is percent-encoded but for the characters that RFC 3986, section 3.3 allows in one.
     - `query`: what stands behind the `?`, as it was sent.
     - `client`: the client's address; `None` where it has none, as on a Unix socket.
+    - `root`: where the application is mounted: what stands before `path` for the client, percent-encoded.
     """
 
-    __slots__ = ("_headers", "client", "method", "path", "query")
+    __slots__ = ("_headers", "client", "method", "path", "query", "root")
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class AccessRequest:
         headers: Iterable[tuple[bytes, bytes]] = (),
         client: Address | None = None,
     ) -> None:
+        self.root = ""
         self.method = method
         self.path = path
         self.query = query
@@ -62,7 +66,10 @@ class AccessRequest:
     def of(cls, scope: Mapping[str, Any], path: str, client: Address | None) -> Self:
         """The request of an ASGI scope, whose canonical path and client somebody has found out."""
         query: bytes = scope["query_string"]
-        return cls(scope["method"], path, query.decode("latin-1"), scope["headers"], client)
+        request = cls(scope["method"], path, query.decode("latin-1"), scope["headers"], client)
+        if root := scope.get("root_path"):
+            request.root = canonical_path(tuple(root.split("/")[1:]))
+        return request
 
     def field(self, name: bytes) -> str | None:
         """The value of the field of this lower-case name; of several all, joined by ", "; else `None`."""

@@ -161,7 +161,7 @@ class SignedLinks(Stateless):
         return Grant(
             subject=read.claims.subject or read.claims.id or read.key_id,
             filename=read.claims.filename,
-            cookie=self._cookie(token, read) if sets_cookie else None,
+            cookie=self._cookie(token, read, request.root) if sets_cookie else None,
         )
 
     def check(self, token: str, method: str, path: str) -> SignedLink | Refusal:
@@ -211,12 +211,13 @@ class SignedLinks(Stateless):
             return _refused(f"the uses of the link {claims.id!r} cannot be counted now", status=503)
         return None if left else _refused(f"the link {claims.id!r} has no use left")
 
-    def _cookie(self, token: str, link: SignedLink) -> str:
+    def _cookie(self, token: str, link: SignedLink, root: str) -> str:
         lifetime = max(1, int(link.expires - self._clock()))
+        # Its attributes end at a semicolon, and a comma may part two fields; no prefix has either.
+        path = f"{root}{link.claims.prefix}".replace(";", "%3B").replace(",", "%2C")
         secure = "" if self.options.insecure_cookie else "; Secure"
         return (
-            f"{self.options.cookie}={token}; Path={link.claims.prefix}; Max-Age={lifetime}; "
-            f"HttpOnly; SameSite=Lax{secure}"
+            f"{self.options.cookie}={token}; Path={path}; Max-Age={lifetime}; HttpOnly; SameSite=Lax{secure}"
         )
 
 
