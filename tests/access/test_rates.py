@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 import redis.exceptions
@@ -121,6 +122,68 @@ async def test_link_is_used_as_often_as_it_may_be(url: str, key: str) -> None:
         uses = await asyncio.gather(*(rates.use(key, 2, 3600.0) for _ in range(20)))
         assert sum(uses) == 2
         assert await rates.use(f"{key}-other", 1, 0.0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.01])
+async def test_use_is_remembered_for_a_second_at_least(url: str, key: str, seconds: float) -> None:
+    async with Rates(url, timeout_seconds=PATIENT_SECONDS) as rates:
+        assert sum(await asyncio.gather(*(rates.use(key, 1, seconds) for _ in range(3)))) == 1
+
+
+@asynccontextmanager
+async def held_back(url: str) -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Event]]:
+    """A Redis whose answers wait for the second event; the first is set when it has been asked."""
+    asked, released = asyncio.Event(), asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+
+        async def hand_on() -> None:
+            while content := await reader.read(65536):
+                asked.set()
+                ours.write(content)
+            ours.close()
+
+        async def hand_back() -> None:
+            while content := await theirs.read(65536):
+                await released.wait()
+                writer.write(content)
+            writer.close()
+
+        await asyncio.gather(hand_on(), hand_back())
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked, released
+
+
+SEVERAL = RateLimit("50/minute; 500/hour; 5000/day")
+
+
+async def test_who_leaves_is_counted_by_every_window(redis_server: RedisServer, key: str) -> None:
+    async with (
+        held_back(redis_server.url) as (url, asked, released),
+        Rates(url, timeout_seconds=PATIENT_SECONDS) as rates,
+    ):
+        check = asyncio.create_task(rates.check(SEVERAL, key))
+        await asked.wait()
+        check.cancel()
+        await asyncio.wait((check,))
+        released.set()
+    # It has been closed, for which the question was waited for.
+    async with Rates(redis_server.url, timeout_seconds=PATIENT_SECONDS) as rates:
+        left = [(await rates.check(RateLimit(one), key)).remaining for one in SEVERAL.text.split("; ")]
+    assert left == [48, 498, 4998]
+
+
+async def test_check_that_goes_on_while_it_is_closed_has_its_answer(
+    redis_server: RedisServer, key: str
+) -> None:
+    async with held_back(redis_server.url) as (url, asked, released):
+        async with Rates(url, timeout_seconds=PATIENT_SECONDS) as rates:
+            check = asyncio.create_task(rates.check(SEVERAL, key))
+            await asked.wait()
+            asyncio.get_running_loop().call_later(0.05, released.set)
+        assert (await check).remaining == 49
 
 
 async def test_processes_share_what_redis_counts(redis_server: RedisServer, key: str) -> None:

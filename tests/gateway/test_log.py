@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import logging
+import logging.handlers
 import os
+import pickle
 import pty
+import queue
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,17 +130,21 @@ def test_text_line_of_a_transfer(capsys: pytest.CaptureFixture[str]) -> None:
     assert line == f"INFO sluicegate.transfer: transfer {expected}\n"
 
 
-def test_line_has_all_that_formatters_look_for() -> None:
-    lines: list[str] = []
+class Kept(logging.Handler):
+    """Keeps what is logged."""
 
-    class Kept(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(self.format(record))
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
 
-    kept = Kept()
-    style = "%(name)s %(levelname)s %(module)s.%(funcName)s:%(lineno)d %(process)d %(threadName)s %(message)s"
-    kept.setFormatter(logging.Formatter(style))
-    logger = logging.getLogger("sluicegate.transfer")
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture
+def line() -> logging.LogRecord:
+    """A transfer's, as handlers get it."""
+    logger, kept = logging.getLogger("sluicegate.transfer"), Kept()
     before = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(kept)
@@ -146,9 +153,30 @@ def test_line_has_all_that_formatters_look_for() -> None:
     finally:
         logger.removeHandler(kept)
         logger.setLevel(before)
-    (line,) = lines
-    assert line.startswith("sluicegate.transfer INFO transfer_log.write:0 ")
-    assert "'key': 'a b.jpg'" in line
+    (record,) = kept.records
+    return record
+
+
+def test_line_has_all_that_formatters_look_for(line: logging.LogRecord) -> None:
+    fields = ("name", "levelname", "levelno", "module", "funcName", "lineno", "process", "threadName")
+    usual = logging.LogRecord("x", 20, "x", 0, "x", None, None)
+    assert usual.__dict__.keys() <= line.__dict__.keys()
+    written = logging.Formatter(" ".join(f"%({name})s" for name in fields)).format(line)
+    expected = f"sluicegate.transfer INFO 20 transfer_log write 0 {os.getpid()} MainThread"
+    assert written == expected
+    assert abs(line.created - usual.created) < 60
+    assert abs(line.relativeCreated - usual.relativeCreated) < 60_000
+
+
+def test_line_goes_through_queues_sockets_and_filters(line: logging.LogRecord) -> None:
+    facts = str(FIELDS)
+    assert line.getMessage() == facts
+    assert logging.makeLogRecord(line.__dict__).getMessage() == facts
+    sent = logging.handlers.SocketHandler("127.0.0.1", 9).makePickle(line)
+    assert pickle.loads(sent[4:])["msg"] == facts
+    assert logging.handlers.QueueHandler(queue.SimpleQueue()).prepare(line).getMessage() == facts
+    line.msg = "hidden"
+    assert line.getMessage() == "hidden"
 
 
 @pytest.mark.usefixtures("restored")

@@ -1,10 +1,15 @@
 """A signal that ends is obeyed whenever it comes, and wherever Python drops what its handler raises."""
 
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from sluicegate.gateway.signals import ENDING, end_was_asked, ended_by_signals, take_over
 
 SERVED = """
 import signal, sys
@@ -50,6 +55,33 @@ def test_signal_while_it_starts_is_no_failed_start(tmp_path: Path) -> None:
     )
     done = _run(begins, tmp_path, workers=1)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_end_is_asked_of_one_block_and_not_of_the_next() -> None:
+    with pytest.raises(SystemExit), ended_by_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert not end_was_asked()
+
+
+def test_signal_amid_taking_over_undoes_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_handler, handler = signal.signal, lambda number, frame: None
+    left = 1
+
+    def interrupted(number: int, wanted: Any) -> Any:
+        nonlocal left
+        before = set_handler(number, wanted)
+        if wanted is handler and left:
+            left -= 1
+            with suppress(SystemExit):
+                signal.raise_signal(signal.SIGTERM)
+        return before
+
+    with ended_by_signals():
+        monkeypatch.setattr(signal, "signal", interrupted)
+        take_over(handler, (signal.SIGINT, signal.SIGTERM))
+        assert end_was_asked()
+        assert [signal.getsignal(number) for number in ENDING] == [handler, handler]
+        monkeypatch.undo()
 
 
 def _run(text: str, folder: Path, workers: int) -> subprocess.CompletedProcess[str]:

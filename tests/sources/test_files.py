@@ -285,6 +285,21 @@ async def test_cancelled_read_keeps_its_descriptor_until_the_thread_is_done(stor
     await released()
 
 
+async def test_body_that_is_closed_while_its_last_bytes_are_read_is_closed_once(store: FileStore) -> None:
+    access, closed = Blocking(), []
+    access.close = closed.append  # type: ignore[method-assign]
+    body = body_of(store, access, Span(0, SMALL))
+    reading = asyncio.create_task(body.read())  # type: ignore[arg-type]
+    await asyncio.to_thread(access.began.wait)
+    await body.aclose()
+    access.go.set()
+    assert await reading == CONTENT[:SMALL]
+    # Another file may have its descriptor by now.
+    assert len(closed) == 1
+    closed[0].close()
+    await released()
+
+
 async def test_read_that_fails_in_a_thread_breaks_the_body(store: FileStore) -> None:
     access = Blocking()
     access.failure = OSError(errno.EIO, "disk")

@@ -7,6 +7,7 @@ each request, and what a fixed window has used up comes back at once, at an edge
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
 from math import ceil
 from types import TracebackType
@@ -96,8 +97,12 @@ class Rates:
 
         `key` says who and what is counted: equal windows of equal keys are the same count.
         """
+        counters = self._entered()
+        judge = partial(self._judge, counters, limit, _stored(key))
+        if isinstance(counters, Counters):
+            return await judge()
         try:
-            return await self._judge(limit, _stored(key))
+            return await counters.ask(judge)
         except Uncounted:
             return self._unasked(limit)
 
@@ -108,21 +113,22 @@ class Rates:
         whatever `on_failure` says: nobody may be let in for that.
         """
         counters = self._entered()
+        # Redis takes whole seconds, and deletes at 0: nobody would have used it.
+        seconds = max(1, ceil(expires_seconds))
         if isinstance(counters, Counters):
-            return counters.use(_stored(key), expires_seconds) <= most
-        # Redis takes whole seconds, and deletes at 0.
-        return await counters.use(_stored(key), max(1, ceil(expires_seconds))) <= most
+            return counters.use(_stored(key), seconds) <= most
+        return await counters.ask(partial(counters.use, _stored(key), seconds)) <= most
 
     def _entered(self) -> RedisCounters | Counters:
         if self._counters is None:
             raise RuntimeError("Rates are entered before they are asked")
         return self._counters
 
-    async def _judge(self, limit: RateLimit, key: str) -> Allowance:
+    async def _judge(self, counters: RedisCounters | Counters, limit: RateLimit, key: str) -> Allowance:
         """What the windows say: the first that refuses, or the one with the least left."""
         tightest: Allowance | None = None
         for policy in limit.policies:
-            allowance = await self._count(policy, key)
+            allowance = await self._count(counters, policy, key)
             if not allowance.allowed:
                 return allowance
             if tightest is None or (allowance.remaining or 0) < (tightest.remaining or 0):
@@ -131,8 +137,8 @@ class Rates:
             raise AssertionError("a limit has a window")
         return tightest
 
-    async def _count(self, policy: Policy, key: str) -> Allowance:
-        counters, quota, seconds = self._entered(), policy.quota, policy.window_seconds
+    async def _count(self, counters: RedisCounters | Counters, policy: Policy, key: str) -> Allowance:
+        quota, seconds = policy.quota, policy.window_seconds
         counts: Counts | None
         if isinstance(counters, Counters):
             # Equal windows of equal keys are the same count, as in Redis.

@@ -11,10 +11,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, TypeVar
 
-from limits import RateLimitItem, RateLimitItemPerSecond
+from limits import RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
@@ -42,8 +41,9 @@ Answer = TypeVar("Answer")
 class RedisCounters:
     """Sliding windows and plain counters by key in the Redis at `url`; `address` is what the log says of it.
 
-    Every answer has `timeout_seconds`; without one, `Uncounted` is raised, and the log has the `verdict` on
-    requests. Raises `BadRate` for settings that redis-py does not know.
+    `hit` and `use` are for questions that are put by `ask`, which has `timeout_seconds` for the whole of one;
+    without an answer it raises `Uncounted`, and the log has the `verdict` on requests. Raises `BadRate` for
+    settings that redis-py does not know.
     """
 
     def __init__(self, url: str, address: str, timeout_seconds: float, verdict: str) -> None:
@@ -83,9 +83,7 @@ class RedisCounters:
 
         What there is, is a second question: it is asked for who is refused, and to `tell` others.
         """
-        return await self._ask(partial(self._hit, key, RateLimitItemPerSecond(quota, window_seconds), tell))
-
-    async def _hit(self, key: str, window: RateLimitItem, tell: bool) -> tuple[bool, Counts | None]:
+        window = RateLimitItemPerSecond(quota, window_seconds)
         is_allowed = await self._windows.hit(window, key)
         if is_allowed and not tell:
             return is_allowed, None
@@ -94,10 +92,13 @@ class RedisCounters:
 
     async def use(self, key: str, expires_seconds: int) -> int:
         """Count a use of `key`, and say how many there are; they end `expires_seconds` after the first."""
-        return await self._ask(partial(self._storage.incr, f"uses/{key}", expires_seconds))
+        return await self._storage.incr(f"uses/{key}", expires_seconds)
 
-    async def _ask(self, question: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
-        """The answer to `question` within the time for it; raises `Uncounted`."""
+    async def ask(self, question: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        """The answer to `question` within the time for it; raises `Uncounted`.
+
+        It is asked to its end also if nobody waits for the answer any more: who leaves has been counted.
+        """
         time = asyncio.get_running_loop().time
         if not self._circuit.may_ask(time()):
             raise Uncounted(f"{self._address} gave no answer a moment ago")

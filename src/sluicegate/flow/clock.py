@@ -1,4 +1,4 @@
-"""What transfers are timed by: the clock of the event loop, which is the monotonic one of the system."""
+"""What transfers are timed by: the monotonic clock of the system."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import uvicorn
 
 from .protocol import LINGER_SECONDS, BoundedProtocol
 from .reloading import Control
-from .signals import ENDING, end_was_asked
+from .signals import ENDING, end_was_asked, take_over
 from .tls import TlsContext
 
 SWEEP_TICKS: Final = 10
@@ -115,9 +115,9 @@ class DrainingServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take the signals to heed while serving, and do not raise them again: they have been obeyed."""
-        before = {number: signal.signal(number, self.handle_exit) for number in self._heeded}
+        before = take_over(self.handle_exit, self._heeded)
         if end_was_asked():
-            self.should_exit = True
+            self.handle_exit(signal.SIGTERM, None)
         try:
             yield
         finally:

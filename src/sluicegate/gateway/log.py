@@ -17,10 +17,11 @@ from typing import Any, Final
 
 import structlog
 
+from sluicegate import TransferRecord
 from sluicegate.errors import TransferCut
 
 from .config.values import LogStyle
-from .transfer_log import TransferLine, fields_of, json_line, timestamp_of
+from .transfer_log import TransferFacts, fields_of, json_line, timestamp_of
 
 _EVENT = MutableMapping[str, Any]
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -58,18 +59,19 @@ def configure_log(style: LogStyle) -> None:
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Writes the lines of transfers past the steps that others need."""
 
-    def __init__(self, line: Callable[[TransferLine], str], **settings: Any) -> None:
+    def __init__(self, line: Callable[[logging.LogRecord, TransferRecord], str], **settings: Any) -> None:
         super().__init__(**settings)
         self._line = line
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        return self._line(record) if isinstance(record, TransferLine) else super().format(record)
+        facts = record.msg
+        return self._line(record, facts.record) if type(facts) is TransferFacts else super().format(record)
 
 
-def _text_line(line: TransferLine) -> str:
+def _text_line(line: logging.LogRecord, record: TransferRecord) -> str:
     begun = {"timestamp": timestamp_of(line), "level": line.levelname, "logger": line.name}
-    return _text({**begun, "event": "transfer", **fields_of(line.transfer)})
+    return _text({**begun, "event": "transfer", **fields_of(record)})
 
 
 def _formatter(style: str) -> structlog.stdlib.ProcessorFormatter:

@@ -19,6 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from sluicegate import Outcome, TransferRecord
 from sluicegate.errors import MethodNotAllowed
 
+from .protocol import RefusalReason
 from .shared_metrics import VARIABLE, CannotMeasure, SharedNumbers
 
 FIRST_BYTE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -35,17 +36,10 @@ Refused = Literal[
     "transfers",
     "unlimitable",
     "bad_request",
-    "malformed",
-    "head_timeout",
-    "url_too_long",
-    "head_too_large",
-    "connections",
-    "silent",
 ]
 """Why a request was not let through: it showed nothing that is valid; it may not have this; nobody could be
 asked who it is; too many requests; too many transfers; nobody could be asked how many; it is no request that
-can be judged. And why a connection was ended before there was one: what came is not HTTP; its head took too
-long; its URL or its head are too long; there are too many connections; nothing came."""
+can be judged."""
 
 Reloaded = Literal["applied", "invalid"]
 
@@ -142,7 +136,7 @@ class Metrics:
         """So many more transfers are parked; what an `ObjectResponse` is given as `note_parked`."""
         self._parked.inc(change)
 
-    def refused(self, route: str | None, reason: Refused) -> None:
+    def refused(self, route: str | None, reason: Refused | RefusalReason) -> None:
         """A request was not let through; `None` where it has no route."""
         self._refused.labels(route or "", reason).inc()
 

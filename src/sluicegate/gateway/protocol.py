@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -56,14 +56,29 @@ class ProtocolLimits:
             raise ValueError(f"max_connections: found {self.max_connections!r}; expected 0 or more")
 
 
+RefusalReason = Literal[
+    "malformed", "head_timeout", "url_too_long", "head_too_large", "connections", "idle", "silent"
+]
+"""What came is not HTTP; the head took too long; the URL or the head are too long; there are too many
+connections; nothing came that begins a request, or nothing at all."""
+
+_REASONS: Final[Mapping[int, RefusalReason]] = {
+    HTTPStatus.BAD_REQUEST: "malformed",
+    HTTPStatus.REQUEST_TIMEOUT: "head_timeout",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "url_too_long",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head_too_large",
+    HTTPStatus.SERVICE_UNAVAILABLE: "connections",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A connection that the server ended before there was a request for the application.
+    """A connection that the server ended: `reason` says why, and `status` what was answered, if anything was.
 
-    `status` is what was answered: 408 to a request that had begun, and `None` where nothing had come.
     `client` is the address of whoever connected, and `seconds` how long the request was waited for.
     """
 
+    reason: RefusalReason
     status: int | None
     client: str | None
     seconds: float
@@ -81,11 +96,11 @@ class Listener(Protocol):
 
 @dataclass(slots=True)
 class ConnectionCount:
-    """The connections that a server has let in and that are open, and by status how many it has refused."""
+    """The connections that a server has let in and that are open, and by reason how many it has refused."""
 
     listener: Listener | None = None
     open: int = 0
-    refused: Counter[int | None] = field(default_factory=Counter)
+    refused: Counter[RefusalReason] = field(default_factory=Counter)
 
     def change(self, change: int) -> None:
         """So many more are open."""
@@ -95,7 +110,7 @@ class ConnectionCount:
 
     def refuse(self, refusal: Refusal) -> None:
         """Count one that is not let in, or not to its end."""
-        self.refused[refusal.status] += 1
+        self.refused[refusal.reason] += 1
         if self.listener is not None:
             self.listener.refusal(refusal)
 
@@ -127,6 +142,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _held = 0
     """Bytes of the message that are in memory, but for what the application has been given."""
 
+    _heard = False
+    """Whether anything has come."""
+
     _waiting_since: float | None = None
     """When the wait for a request began: with the connection, or with the first byte after a response."""
 
@@ -143,7 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.count.change(1)
         elif len(self.connections) > 2 * most:
             # A refusal costs a connection for a while too. There are as many of them as may be.
-            self._tell(HTTPStatus.SERVICE_UNAVAILABLE)
+            self._tell("connections")
             transport.abort()
         else:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -160,6 +178,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused_at is not None:
             self._throw_away(data)
             return
+        self._heard = True
         self._unset_keepalive_if_required()
         self._began_here, self._reading = False, len(data)
         try:
@@ -242,15 +261,17 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._in_head:
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT)
             else:
-                self._tell(None)
+                self._tell("idle" if self._heard else "silent")
                 self.transport.close()
 
     def _refuse(self, status: int) -> None:
         """Answer, and read no more. A request before it that is still being answered is cut."""
-        self._tell(status)
         if self._is_answering():
+            # What is answered is cut: another status would have to stand behind it.
+            self._tell(_REASONS[status])
             self.transport.close()
             return
+        self._tell(_REASONS[status], status)
         self._refused_at, self._held = time.monotonic(), 0
         self.transport.write(_REFUSALS[status])
         if self.transport.can_write_eof():
@@ -258,9 +279,9 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _tell(self, status: int | None) -> None:
+    def _tell(self, reason: RefusalReason, status: int | None = None) -> None:
         waited = 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
-        self.count.refuse(Refusal(status, self.client[0] if self.client else None, waited))
+        self.count.refuse(Refusal(reason, status, self.client[0] if self.client else None, waited))
 
     def _throw_away(self, data: bytes) -> None:
         self._held += len(data)

@@ -1,32 +1,29 @@
-"""What the server refuses before the gateway hears of it: told as every other answer is."""
+"""What the server refuses before the gateway hears of it: counted, and told as other answers are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
+from sluicegate.http.addresses import parse_address
 from sluicegate.observe import Observer
 
 from .answers import own_record
-from .metrics import Metrics, Refused
-from .protocol import Refusal
+from .metrics import Metrics
+from .protocol import Refusal, RefusalReason
 
-SILENT: Final[Refused] = "silent"
-"""A connection on which nothing came. Browsers make some in case they need them, so the log has no line."""
-
-REASONS: Final[Mapping[int | None, tuple[Refused, str]]] = {
-    400: ("malformed", "what was sent is not HTTP/1.1"),
-    408: ("head_timeout", "the head of the request took too long"),
-    414: ("url_too_long", "the URL is too long"),
-    431: ("head_too_large", "the head of the request is too large"),
-    503: ("connections", "too many connections"),
-    None: (SILENT, "nothing was sent"),
+TOLD: Final[Mapping[RefusalReason, str]] = {
+    "malformed": "what was sent is not HTTP/1.1",
+    "head_timeout": "the head of the request took too long",
+    "url_too_long": "the URL is too long",
+    "head_too_large": "the head of the request is too large",
 }
-"""By status, what a refusal is counted as, and what the log says."""
+"""What the log says. Of others it has no line: browsers open connections in case they need them, and who
+comes with too many would fill it."""
 
 
 class RefusalObserver:
-    """Counts connections and what is refused of them, and tells `log` of refusals."""
+    """Counts connections and what is refused of them, and tells `log` of requests that were answered so."""
 
     def __init__(self, metrics: Metrics, log: Observer) -> None:
         self._metrics = metrics
@@ -38,9 +35,10 @@ class RefusalObserver:
 
     def refusal(self, refusal: Refusal) -> None:
         """One was not let in, or not to its end."""
-        counted_as, said = REASONS[refusal.status]
-        self._metrics.refused(None, counted_as)
-        if refusal.status is not None:
-            record = own_record(refusal.status, refusal.seconds, f"Protocol: {said}", refusal.client)
-            self._metrics(record)
-            self._log(record)
+        self._metrics.refused(None, refusal.reason)
+        said = TOLD.get(refusal.reason)
+        # Without an answer of its own, it has cut one that has a line.
+        if said is not None and refusal.status is not None:
+            client = None if refusal.client is None else parse_address(refusal.client)
+            shown = None if client is None else str(client)
+            self._log(own_record(refusal.status, refusal.seconds, f"Protocol: {said}", shown))

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -37,6 +37,7 @@ def ended_by_signals(hang_up: Handler | None = None) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _end_asked.clear()
 
 
 _end_asked: Final[set[int]] = set()
@@ -46,6 +47,16 @@ _end_asked: Final[set[int]] = set()
 def end_was_asked() -> bool:
     """Whether one of the signals that end has come in the block of `ended_by_signals`, and was raised."""
     return bool(_end_asked)
+
+
+def take_over(handler: Handler, numbers: tuple[int, ...]) -> dict[int, Any]:
+    """Handle these signals from now on; returns the handlers that were there."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    if end_was_asked():
+        # One that came in between has set those again that were set already.
+        for number in numbers:
+            signal.signal(number, handler)
+    return before
 
 
 def _exit_once(number: int, frame: FrameType | None) -> None:

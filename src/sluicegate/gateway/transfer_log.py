@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter
@@ -47,7 +47,7 @@ _COMMON: Final = {
     "module": Path(__file__).stem,
     "funcName": "write",
 }
-_COMMON.pop("msg")
+_BEGAN: Final = time.time()
 
 _UNWRITTEN: Final = frozenset({"span_served", "parent", "events"})
 _NAMES: Final = tuple(one.name for one in fields(TransferRecord) if one.name not in _UNWRITTEN)
@@ -67,30 +67,34 @@ def transfer_logger() -> Callable[[TransferRecord], None]:
     return write
 
 
+@dataclass(frozen=True, slots=True)
+class TransferFacts:
+    """The message of a line: as text its facts, for whoever does not write the line from the record."""
+
+    record: TransferRecord
+
+    def __str__(self) -> str:
+        return str(fields_of(self.record))
+
+
 class TransferLine(logging.LogRecord):
-    """What is logged of a transfer: the `transfer` itself, for a formatter to write.
+    """What is logged of a transfer, with `TransferFacts` as its message.
 
     `LogRecord` would find out for each what all of them have in common.
     """
 
-    transfer: TransferRecord
-
     def __init__(self, transfer: TransferRecord, level: int) -> None:
         created = time.time()
-        # Some formatters read attributes, and others this dictionary.
+        # Handlers and formatters read attributes, or copy this dictionary.
         self.__dict__.update(
             _COMMON,
-            transfer=transfer,
+            msg=TransferFacts(transfer),
             levelno=level,
             levelname=logging.getLevelName(level),
             created=created,
             msecs=created % 1 * 1000,
+            relativeCreated=(created - _BEGAN) * 1000,
         )
-
-    @property
-    def msg(self) -> dict[str, object]:  # type: ignore[override]
-        """The facts, for whoever wants a message."""
-        return fields_of(self.transfer)
 
 
 def level_of(record: TransferRecord) -> int:
@@ -122,9 +126,8 @@ def timestamp_of(line: logging.LogRecord) -> str:
     return f"{written[:-6]}Z"
 
 
-def json_line(line: TransferLine) -> str:
+def json_line(line: logging.LogRecord, record: TransferRecord) -> str:
     """The line as JSON: `fields_of` the transfer, after what every line begins with."""
-    record = line.transfer
     begun = f'{{"timestamp": "{timestamp_of(line)}", "level": "{line.levelname.lower()}", {_SAME}'
     pieces = [begun]
     for name, value in zip(_QUOTED, _values(record), strict=True):
@@ -137,7 +140,8 @@ def json_line(line: TransferLine) -> str:
         elif kind is float:
             pieces.append(f"{name}{round(value, 6)}")
         elif kind is str:
-            pieces.append(name + encode_basestring_ascii(value))
+            if value:
+                pieces.append(name + encode_basestring_ascii(value))
         else:
             pieces.append(name + json.dumps(_plain(value)))
     if (span := record.span_served) is not None:

@@ -22,7 +22,7 @@ from .listening import Listeners
 from .reloading import Operation
 from .rounds import Rounds
 from .shared_metrics import add_ended
-from .signals import ENDING, end_was_asked
+from .signals import ENDING, end_was_asked, take_over
 from .worker import NOT_STARTED, Work, Worker
 
 logger = logging.getLogger(__name__)
@@ -176,8 +176,9 @@ def _woken_by_signals() -> Iterator[socket.socket]:
     reading, writing = socket.socketpair()
     with reading, writing:
         writing.setblocking(False)
-        before = {number: signal.signal(number, _ignore) for number in ENDING}
+        # First, so that one that comes between two of these lines is written, or was raised.
         before_fd = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        before = take_over(_ignore, ENDING)
         if end_was_asked():
             writing.send(bytes([signal.SIGTERM]))
         try:

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Self, TypeVar
@@ -68,8 +69,9 @@ class OpenFile:
         return cls(descriptor, status)
 
     def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self.descriptor)
+        """Close the descriptor. What was read was read, whatever the system says of it then."""
+        with suppress(OSError):
+            os.close(self.descriptor)
 
 
 def _check_regular(status: os.stat_result, path: bytes) -> None:
@@ -208,7 +210,7 @@ class FileBody:
         if not chunk or _differ(status, file.status):
             raise VersionChanged(f"{self._what}: the file was changed while it was read")
         self._position += len(chunk)
-        if self._position == self._span.stop:
+        if self._position == self._span.stop and self._file is file:
             # Nobody has to wait for the closing then, nor to be kept from interrupting it.
             self._file = None
             self._access.close(file)
