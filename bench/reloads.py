@@ -143,17 +143,8 @@ def _gateway(store: S3Server, workers: int) -> Iterator[ReloadedGateway]:
         file = folder / "sluicegate.toml"
         file.write_text(guarded(store))
         program = Path(sys.executable).with_name("sluicegate")
-        command = [
-            str(program),
-            "serve",
-            str(file),
-            "--port",
-            str(port),
-            "--workers",
-            str(workers),
-            "--admin",
-            "off",
-        ]
+        options = ("--port", str(port), "--workers", str(workers), "--admin", "off")
+        command = [str(program), "serve", str(file), *options]
         with _heeding_hang_ups(), running(command, ready=answers(port)) as server:
             yield ReloadedGateway(f"http://127.0.0.1:{port}", server.pid, file, store)
 

@@ -19,6 +19,7 @@ from sluicegate.gateway.log import configure_log
 from sluicegate.gateway.metrics import Metrics, Refused
 from sluicegate.gateway.process import Process
 from sluicegate.gateway.process_state import ProcessState
+from sluicegate.gateway.protocol import RefusalReason
 from sluicegate.gateway.server import bound_threads
 from tests.servers.asgi import ServedApp
 from tests.servers.process import answers, free_port, running, temporary_folder
@@ -42,7 +43,7 @@ class Unmeasured(Metrics):
     def connected(self, change: int) -> None:
         """Do nothing."""
 
-    def refused(self, route: str | None, reason: Refused) -> None:
+    def refused(self, route: str | None, reason: Refused | RefusalReason) -> None:
         """Do nothing."""
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,14 @@ def _run(server: DrainingServer, bound: socket.socket, started: threading.Event)
 def connections(server: Threaded) -> set[BoundedProtocol]:
     """The connections that the server has."""
     return {one for one in server.server.server_state.connections if isinstance(one, BoundedProtocol)}
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until it holds, ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 async def empty(scope: Any, receive: Any, send: Any) -> None:

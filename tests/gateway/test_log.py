@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from sluicegate import Outcome
+from sluicegate.gateway.answers import own_record
 from sluicegate.gateway.config.values import LogStyle
 from sluicegate.gateway.log import configure_log
 from sluicegate.gateway.transfer_log import fields_of, level_of, transfer_logger
@@ -119,6 +120,24 @@ def test_json_line_of_a_transfer(capsys: pytest.CaptureFixture[str]) -> None:
     line = json.loads(capsys.readouterr().err)
     assert line.pop("timestamp").endswith("Z")
     assert line == {"level": "info", "logger": "sluicegate.transfer", "event": "transfer", **FIELDS}
+
+
+@pytest.mark.usefixtures("restored")
+def test_lines_of_both_styles_leave_out_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = own_record(400, 0.5, "Protocol: what was sent is not HTTP/1.1", "192.0.2.1")
+    known = {"request_id", "status", "bytes_promised", "duration_seconds", "outcome", "error", "client"}
+    configure_log("json")
+    transfer_logger()(refused)
+    line = json.loads(capsys.readouterr().err)
+    configure_log("text")
+    transfer_logger()(refused)
+    text = capsys.readouterr().err
+    facts = fields_of(refused)
+    assert {name: line[name] for name in facts} == facts
+    assert line.keys() - facts.keys() == {"timestamp", "level", "logger", "event"}
+    assert known <= facts.keys()
+    assert not {"method", "key", "route"} & facts.keys()
+    assert text.endswith(" ".join(f"{name}={value!r}" for name, value in facts.items()) + "\n")
 
 
 @pytest.mark.usefixtures("restored")

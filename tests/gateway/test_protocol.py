@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from sluicegate.gateway.protocol import LINGER_SIZE, ProtocolLimits
 
-from .in_thread import Threaded, connections, empty, in_thread
+from .in_thread import Threaded, connections, empty, eventually, in_thread
 
 LIMITS = ProtocolLimits(max_head=4096, max_url=1024, max_fields=20, head_timeout=0.5)
 
@@ -45,13 +45,6 @@ def read(client: socket.socket) -> bytes:
         while more := client.recv(65536):
             received += more
     return received
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def ended_while_sending(client: socket.socket, piece: bytes) -> bool:

@@ -4,8 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 from sluicegate.gateway.protocol import Refusal
 from tests.servers.process import free_port
 
-from .in_thread import empty, in_thread
+from .in_thread import empty, eventually, in_thread
 from .test_cli_serve import Served, serving
 
 CONFIG = """
@@ -70,13 +69,6 @@ def number(admin: str, series: str) -> float:
 
 def refused(admin: str, reason: str) -> float:
     return number(admin, f'sluicegate_refused_total{{reason="{reason}",route=""}}')
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def refusals(log: Path) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.gateway.signals import ENDING, end_was_asked, ended_by_signals, take_over
+from sluicegate.gateway.signals import ENDING, end_was_asked, ended_by_signals, taken_over
 
 SERVED = """
 import signal, sys
@@ -78,9 +78,9 @@ def test_signal_amid_taking_over_undoes_none_of_it(monkeypatch: pytest.MonkeyPat
 
     with ended_by_signals():
         monkeypatch.setattr(signal, "signal", interrupted)
-        take_over(handler, (signal.SIGINT, signal.SIGTERM))
-        assert end_was_asked()
-        assert [signal.getsignal(number) for number in ENDING] == [handler, handler]
+        with taken_over(handler, (signal.SIGINT, signal.SIGTERM)):
+            assert end_was_asked()
+            assert [signal.getsignal(number) for number in ENDING] == [handler, handler]
         monkeypatch.undo()
 
 

@@ -15,7 +15,7 @@ import uvicorn
 
 from .protocol import LINGER_SECONDS, BoundedProtocol
 from .reloading import Control
-from .signals import ENDING, end_was_asked, take_over
+from .signals import ENDING, end_was_asked, taken_over
 from .tls import TlsContext
 
 SWEEP_TICKS: Final = 10
@@ -115,14 +115,10 @@ class DrainingServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take the signals to heed while serving, and do not raise them again: they have been obeyed."""
-        before = take_over(self.handle_exit, self._heeded)
-        if end_was_asked():
-            self.handle_exit(signal.SIGTERM, None)
-        try:
+        with taken_over(self.handle_exit, self._heeded):
+            if end_was_asked():
+                self.handle_exit(signal.SIGTERM, None)
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal."""

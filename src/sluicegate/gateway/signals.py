@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,7 +27,6 @@ def ended_by_signals(hang_up: Handler | None = None) -> Iterator[None]:
     What a handler raises can be lost: Python drops it in a callback of its garbage collector. So who takes
     over the signals MUST ask `end_was_asked` then.
     """
-    _end_asked.clear()
     before = {number: signal.signal(number, _exit_once) for number in ENDING}
     # Where it is ignored, as under nohup, it stays so.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
@@ -49,14 +48,19 @@ def end_was_asked() -> bool:
     return bool(_end_asked)
 
 
-def take_over(handler: Handler, numbers: tuple[int, ...]) -> dict[int, Any]:
-    """Handle these signals from now on; returns the handlers that were there."""
+@contextmanager
+def taken_over(handler: Handler, numbers: tuple[int, ...]) -> Iterator[None]:
+    """Handle these signals in the block, and leave them as they were found."""
     before = {number: signal.signal(number, handler) for number in numbers}
     if end_was_asked():
         # One that came in between has set those again that were set already.
         for number in numbers:
             signal.signal(number, handler)
-    return before
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
 
 
 def _exit_once(number: int, frame: FrameType | None) -> None:

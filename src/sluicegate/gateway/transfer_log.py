@@ -53,6 +53,13 @@ _UNWRITTEN: Final = frozenset({"span_served", "parent", "events"})
 _NAMES: Final = tuple(one.name for one in fields(TransferRecord) if one.name not in _UNWRITTEN)
 _values: Final = attrgetter(*_NAMES)
 
+_UNKNOWN: Final = (None, "")
+"""Values that a line leaves out: of what the server refused, not even the method may be known."""
+
+_SAME: Final = f'"logger": "{TRANSFERS}", "event": "transfer"'
+_QUOTED: Final = tuple(f'"{name}": ' for name in _NAMES)
+"""What a line as JSON has before each value, and before the first."""
+
 
 def transfer_logger() -> Callable[[TransferRecord], None]:
     """An observer that writes one line for each transfer."""
@@ -107,7 +114,9 @@ def level_of(record: TransferRecord) -> int:
 def fields_of(record: TransferRecord) -> dict[str, object]:
     """What a line says of a transfer: all that is known. Seconds are rounded to microseconds."""
     facts = {
-        name: _plain(value) for name, value in zip(_NAMES, _values(record), strict=True) if value is not None
+        name: _plain(value)
+        for name, value in zip(_NAMES, _values(record), strict=True)
+        if value not in _UNKNOWN
     }
     if record.span_served is not None:
         facts["span_start"], facts["span_stop"] = record.span_served.start, record.span_served.stop
@@ -131,7 +140,7 @@ def json_line(line: logging.LogRecord, record: TransferRecord) -> str:
     begun = f'{{"timestamp": "{timestamp_of(line)}", "level": "{line.levelname.lower()}", {_SAME}'
     pieces = [begun]
     for name, value in zip(_QUOTED, _values(record), strict=True):
-        if value is None:
+        if value in _UNKNOWN:
             continue
         # By their types, of which there are few: `json` would look for more for each.
         kind = type(value)
@@ -140,14 +149,9 @@ def json_line(line: logging.LogRecord, record: TransferRecord) -> str:
         elif kind is float:
             pieces.append(f"{name}{round(value, 6)}")
         elif kind is str:
-            if value:
-                pieces.append(name + encode_basestring_ascii(value))
+            pieces.append(name + encode_basestring_ascii(value))
         else:
             pieces.append(name + json.dumps(_plain(value)))
     if (span := record.span_served) is not None:
         pieces.append(f'"span_start": {span.start}, "span_stop": {span.stop}')
     return ", ".join(pieces) + "}"
-
-
-_SAME: Final = f'"logger": "{TRANSFERS}", "event": "transfer"'
-_QUOTED: Final = tuple(f'"{name}": ' for name in _NAMES)

@@ -22,7 +22,7 @@ from .listening import Listeners
 from .reloading import Operation
 from .rounds import Rounds
 from .shared_metrics import add_ended
-from .signals import ENDING, end_was_asked, take_over
+from .signals import ENDING, end_was_asked, taken_over
 from .worker import NOT_STARTED, Work, Worker
 
 logger = logging.getLogger(__name__)
@@ -178,15 +178,13 @@ def _woken_by_signals() -> Iterator[socket.socket]:
         writing.setblocking(False)
         # First, so that one that comes between two of these lines is written, or was raised.
         before_fd = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-        before = take_over(_ignore, ENDING)
-        if end_was_asked():
-            writing.send(bytes([signal.SIGTERM]))
         try:
-            yield reading
+            with taken_over(_ignore, ENDING):
+                if end_was_asked():
+                    writing.send(bytes([signal.SIGTERM]))
+                yield reading
         finally:
             signal.set_wakeup_fd(before_fd)
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _has_ended(woken: socket.socket) -> bool:
