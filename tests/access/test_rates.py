@@ -195,6 +195,18 @@ async def test_processes_share_what_redis_counts(redis_server: RedisServer, key:
         assert not await other.use(key, 1, 60.0)
 
 
+async def test_namespaces_of_one_redis_have_counts_of_their_own(redis_server: RedisServer, key: str) -> None:
+    one, other = (
+        Rates(redis_server.url, timeout_seconds=PATIENT_SECONDS, namespace=name) for name in ("one", "two:b")
+    )
+    async with one, other:
+        assert await verdicts(one, FIVE, key, 6) == [True] * 5 + [False]
+        assert await verdicts(other, FIVE, key, 6) == [True] * 5 + [False]
+        assert await one.use(key, 1, 60.0)
+        assert await other.use(key, 1, 60.0)
+        assert not await other.use(key, 1, 60.0)
+
+
 # Without Redis.
 
 
@@ -204,7 +216,9 @@ async def test_redis_stopped_and_started_under_load(
 ) -> None:
     caplog.set_level(logging.INFO, "sluicegate")
     with started(run_redis()) as server:
-        async with Rates(server.url, on_failure=on_failure) as rates, load(rates, key) as said:
+        # A Redis that is gone refuses connections at once; one that is slow for a moment is not gone.
+        patient = Rates(server.url, on_failure=on_failure, timeout_seconds=PATIENT_SECONDS)
+        async with patient as rates, load(rates, key) as said:
             await until(lambda: counted(said))
             await asyncio.to_thread(server.stop)
             said.clear()
@@ -426,6 +440,12 @@ def test_place_that_cannot_count_is_refused_and_its_password_not_told(url: str) 
     with pytest.raises(BadRate) as refused:
         Rates(url)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("namespace", ["", "a b", "a\n", "é", "a" * 65])
+def test_namespace_that_is_no_plain_word_is_refused(namespace: str) -> None:
+    with pytest.raises(BadRate, match="namespace is 1 to 64"):
+        Rates(namespace=namespace)
 
 
 async def test_setting_of_redis_that_cannot_be_used_is_refused() -> None:

@@ -224,9 +224,10 @@ def test_a_store_is_chosen_from_a_list_or_not_at_all() -> None:
 def test_limits_are_those_of_the_file() -> None:
     own = 'limits = { transfers = 3, client_requests = "10/second", bytes_per_second = "1MiB" }'
     text = '[limits]\nmax_url = "4KiB"\nhead_timeout = 5\nclient_transfers = 2\nstorage = "redis://h:1"\n'
+    text += 'namespace = "images"\n'
     config = parse_config(STORE + text + route(own), {})
     assert config.limits == ServerLimitsConfig(
-        max_url=4096, head_timeout=5.0, client_transfers=2, storage="redis://h:1"
+        max_url=4096, head_timeout=5.0, client_transfers=2, storage="redis://h:1", namespace="images"
     )
     expected = LimitsConfig(transfers=3, client_requests="10/second", bytes_per_second=1024**2)
     assert config.routes[0].limits == expected
@@ -240,6 +241,7 @@ def test_limits_are_those_of_the_file() -> None:
         pytest.param("max_ranges = 0", "limits.max_ranges", id="no-range"),
         pytest.param("max_ranges = 1000", "limits.max_ranges", id="too-many-ranges"),
         pytest.param('storage = "mysql://very-secret@h"', "limits.storage", id="other-storage"),
+        pytest.param('namespace = "two words"', "limits.namespace", id="namespace-with-a-space"),
         pytest.param('on_failure = "panic"', "limits.on_failure", id="other-policy"),
         pytest.param("transfers = 1.5", "limits.transfers", id="fraction"),
         pytest.param("transfers = -1", "limits.transfers", id="negative"),

@@ -7,11 +7,13 @@ each request, and what a fixed window has used up comes back at once, at an edge
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Coroutine
 from functools import partial
 from hashlib import sha256
 from math import ceil
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import Any, Final, Literal, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 from sluicegate.access.circuit import RETRY_SECONDS
@@ -19,60 +21,116 @@ from sluicegate.access.counters import Counters, Uncounted
 from sluicegate.access.rate_limits import BadRate, Counts, RateLimit
 from sluicegate.http.rate_fields import Allowance, Policy
 
-if TYPE_CHECKING:
-    from sluicegate.access.redis_counters import RedisCounters
-
 OnFailure = Literal["allow", "deny"]
 
 TIMEOUT_SECONDS: Final = 0.25
 """A Redis beside us answers within a millisecond; a client would feel more than this."""
 
+MEMORY: Final = "memory://"
+
+NAMESPACE: Final = "sluicegate"
+
+_NAMESPACE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
 MAX_KEY: Final = 200
 """Characters; a longer key is stored as its hash. What is in a key may come from a client."""
 
+Answer = TypeVar("Answer")
+
+
+class _Counting(Protocol):
+    """What counts: the memory of this process, or a Redis.
+
+    `hit` and `use` are for questions that are put by `ask`, which raises `Uncounted` where nobody answers.
+    """
+
+    @property
+    def is_away(self) -> bool: ...
+
+    async def ask(self, question: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer: ...
+
+    async def hit(
+        self, key: str, quota: int, window_seconds: int, *, tell: bool
+    ) -> tuple[bool, Counts | None]: ...
+
+    async def use(self, key: str, expires_seconds: int) -> int: ...
+
+    async def aclose(self) -> None: ...
+
+
+class _InMemory:
+    """`Counters` as something that is asked."""
+
+    is_away = False
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    async def ask(self, question: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        return await question()
+
+    async def hit(
+        self, key: str, quota: int, window_seconds: int, *, tell: bool
+    ) -> tuple[bool, Counts | None]:
+        # Equal windows of equal keys are the same count, as in Redis.
+        is_allowed, counts = self._counters.hit(f"{quota}/{key}", quota, window_seconds)
+        return is_allowed, None if is_allowed and not tell else counts
+
+    async def use(self, key: str, expires_seconds: int) -> int:
+        return self._counters.use(key, expires_seconds)
+
+    async def aclose(self) -> None:
+        """What was counted stays: it may be another one's as well."""
+
 
 class Rates:
-    """Counts requests and uses at `url`: `memory://`, or `redis://` and `rediss://` as redis-py reads them.
+    """Counts requests and uses in `storage`: `memory://`, `Counters` that outlive it, or `redis://` and
+    `rediss://` as redis-py reads them.
 
     Redis has `timeout_seconds` for each answer. Where it gives none, `on_failure` decides for requests, and
     uses are refused; it is asked again every `RETRY_SECONDS`. `tell_remaining=False` saves the second of two
     questions to Redis for a request that is allowed, and `Allowance.remaining` is unknown then.
 
-    What is counted in memory is in `counters`, which may outlive it.
+    In Redis every key begins with the `namespace`: those that share it share their counts.
 
     Enter it before it is asked. Raises `BadRate` for what cannot be used.
     """
 
     def __init__(
         self,
-        url: str = "memory://",
+        storage: str | Counters = MEMORY,
         *,
         on_failure: OnFailure = "allow",
         timeout_seconds: float = TIMEOUT_SECONDS,
         tell_remaining: bool = True,
-        counters: Counters | None = None,
+        namespace: str = NAMESPACE,
     ) -> None:
         if not 0 < timeout_seconds <= 60:
             raise BadRate(f"timeout_seconds is above 0 and at most 60, got {timeout_seconds!r}")
         if on_failure not in ("allow", "deny"):
             raise BadRate(f"on_failure is 'allow' or 'deny', got {on_failure!r}")
-        self._url = url
-        self._address = _address(url)
+        if _NAMESPACE.fullmatch(namespace) is None:
+            raise BadRate(f"namespace is 1 to 64 of A-Z a-z 0-9 . _ : -, got {namespace!r}")
+        self._url = MEMORY if isinstance(storage, Counters) else storage
+        self._address = _address(self._url)
+        self._memory = storage if isinstance(storage, Counters) else Counters()
         self._on_failure = on_failure
         self._timeout_seconds = timeout_seconds
+        self._namespace = namespace
         self._tell_remaining = tell_remaining
-        self._memory = Counters() if counters is None else counters
-        self._counters: RedisCounters | Counters | None = None
+        self._counting: _Counting | None = None
 
     async def __aenter__(self) -> Self:
         """Prepare to count. Redis is not asked yet."""
         if self._address is None:
-            self._counters = self._memory
+            self._counting = _InMemory(self._memory)
         else:
             from sluicegate.access.redis_counters import RedisCounters  # noqa: PLC0415
 
             verdict = "allowed" if self._on_failure == "allow" else "denied"
-            self._counters = RedisCounters(self._url, self._address, self._timeout_seconds, verdict)
+            self._counting = RedisCounters(
+                self._url, self._address, self._timeout_seconds, self._namespace, verdict
+            )
         return self
 
     async def __aexit__(
@@ -82,27 +140,23 @@ class Rates:
         traceback: TracebackType | None,
     ) -> None:
         """Close the connections to Redis."""
-        counters, self._counters = self._counters, None
-        if counters is not None and not isinstance(counters, Counters):
-            await counters.aclose()
+        counting, self._counting = self._counting, None
+        if counting is not None:
+            await counting.aclose()
 
     @property
     def is_away(self) -> bool:
         """Whether Redis gave no answer when it was asked last."""
-        counters = self._counters
-        return counters is not None and not isinstance(counters, Counters) and counters.is_away
+        return self._counting is not None and self._counting.is_away
 
     async def check(self, limit: RateLimit, key: str) -> Allowance:
         """Count a request of `key`, and say whether it is allowed. Does not raise.
 
         `key` says who and what is counted: equal windows of equal keys are the same count.
         """
-        counters = self._entered()
-        judge = partial(self._judge, counters, limit, _stored(key))
-        if isinstance(counters, Counters):
-            return await judge()
+        counting = self._entered()
         try:
-            return await counters.ask(judge)
+            return await counting.ask(partial(self._judge, counting, limit, _stored(key)))
         except Uncounted:
             return self._unasked(limit)
 
@@ -112,23 +166,21 @@ class Rates:
         It is forgotten `expires_seconds` after the first use. Raises `Uncounted` where it cannot be counted,
         whatever `on_failure` says: nobody may be let in for that.
         """
-        counters = self._entered()
+        counting = self._entered()
         # Redis takes whole seconds, and deletes at 0: nobody would have used it.
         seconds = max(1, ceil(expires_seconds))
-        if isinstance(counters, Counters):
-            return counters.use(_stored(key), seconds) <= most
-        return await counters.ask(partial(counters.use, _stored(key), seconds)) <= most
+        return await counting.ask(partial(counting.use, _stored(key), seconds)) <= most
 
-    def _entered(self) -> RedisCounters | Counters:
-        if self._counters is None:
+    def _entered(self) -> _Counting:
+        if self._counting is None:
             raise RuntimeError("Rates are entered before they are asked")
-        return self._counters
+        return self._counting
 
-    async def _judge(self, counters: RedisCounters | Counters, limit: RateLimit, key: str) -> Allowance:
+    async def _judge(self, counting: _Counting, limit: RateLimit, key: str) -> Allowance:
         """What the windows say: the first that refuses, or the one with the least left."""
         tightest: Allowance | None = None
         for policy in limit.policies:
-            allowance = await self._count(counters, policy, key)
+            allowance = await self._count(counting, policy, key)
             if not allowance.allowed:
                 return allowance
             if tightest is None or (allowance.remaining or 0) < (tightest.remaining or 0):
@@ -137,15 +189,11 @@ class Rates:
             raise AssertionError("a limit has a window")
         return tightest
 
-    async def _count(self, counters: RedisCounters | Counters, policy: Policy, key: str) -> Allowance:
-        quota, seconds = policy.quota, policy.window_seconds
-        counts: Counts | None
-        if isinstance(counters, Counters):
-            # Equal windows of equal keys are the same count, as in Redis.
-            is_allowed, counts = counters.hit(f"{quota}/{key}", quota, seconds)
-        else:
-            is_allowed, counts = await counters.hit(key, quota, seconds, tell=self._tell_remaining)
-        if counts is None or (is_allowed and not self._tell_remaining):
+    async def _count(self, counting: _Counting, policy: Policy, key: str) -> Allowance:
+        is_allowed, counts = await counting.hit(
+            key, policy.quota, policy.window_seconds, tell=self._tell_remaining
+        )
+        if counts is None:
             return Allowance(allowed=is_allowed, policy=policy, remaining=None, reset_seconds=0.0)
         remaining, reset_seconds = counts.outlook(policy)
         return Allowance(
@@ -168,7 +216,7 @@ class Rates:
 
 def _address(url: str) -> str | None:
     """Where Redis is, without user and password; `None` for memory."""
-    if url == "memory://":
+    if url == MEMORY:
         return None
     # What is no address may hold a password all the same: none of it is in the messages.
     try:

@@ -33,20 +33,18 @@ CLOSE_SECONDS: Final = 1.0
 MAX_CONNECTIONS: Final = 32
 """To Redis, for each process. 30 at once take one processor; more would only wait there instead of here."""
 
-_PREFIX: Final = "sluicegate"
-
 Answer = TypeVar("Answer")
 
 
 class RedisCounters:
-    """Sliding windows and plain counters by key in the Redis at `url`; `address` is what the log says of it.
+    """Sliding windows and plain counters in the Redis at `url`, by keys that begin with `namespace`.
 
     `hit` and `use` are for questions that are put by `ask`, which has `timeout_seconds` for the whole of one;
-    without an answer it raises `Uncounted`, and the log has the `verdict` on requests. Raises `BadRate` for
-    settings that redis-py does not know.
+    without an answer it raises `Uncounted`, and the log has the `address` and the `verdict` on requests.
+    Raises `BadRate` for settings that redis-py does not know.
     """
 
-    def __init__(self, url: str, address: str, timeout_seconds: float, verdict: str) -> None:
+    def __init__(self, url: str, address: str, timeout_seconds: float, namespace: str, verdict: str) -> None:
         self._address = address
         self._timeout_seconds = timeout_seconds
         self._verdict = verdict
@@ -56,7 +54,7 @@ class RedisCounters:
             url,
             wrap_exceptions=True,
             implementation="redispy",
-            key_prefix=_PREFIX,
+            key_prefix=namespace,
             connection_pool=self._pool,  # type: ignore[arg-type] # documented, and not in its types
         )
         self._windows = SlidingWindowCounterRateLimiter(self._storage)

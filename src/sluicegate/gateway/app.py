@@ -112,7 +112,7 @@ class Gateway:
         return {name: self._origins.stores[name] for name in names}
 
     async def _count_use(self, link: str, most: int, seconds: int) -> bool | None:
-        if self._state.has_siblings and self.config.limits.storage == "memory://":
+        if self._state.has_siblings and self.config.limits.is_counted_here:
             # Each process would allow all of them.
             return None
         try:
@@ -245,11 +245,11 @@ async def _enter(stack: AsyncExitStack, what: str, part: AbstractAsyncContextMan
 
 def _rates(config: Config, counters: Counters) -> Rates:
     return Rates(
-        config.limits.storage,
+        counters if config.limits.is_counted_here else config.limits.storage,
         on_failure=config.limits.on_failure,
+        namespace=config.limits.namespace,
         # What is left would be a second question to Redis for each request.
-        tell_remaining=config.limits.storage == "memory://",
-        counters=counters,
+        tell_remaining=config.limits.is_counted_here,
     )
 
 

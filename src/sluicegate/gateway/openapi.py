@@ -212,7 +212,7 @@ def _is_rated(limits: LimitsConfig) -> bool:
 
 def _may_be_busy(route: RouteConfig, config: Config) -> bool:
     limits = _limits([route], config)
-    is_denied = config.limits.storage != "memory://" and config.limits.on_failure == "deny"
+    is_denied = not config.limits.is_counted_here and config.limits.on_failure == "deny"
     return (
         _is_remote(route, config)
         or can_be_away(route, config.auth)

@@ -70,7 +70,7 @@ def _check_workers(config: Config) -> None:
     if config.tls is not None:
         load_certificate(config.tls)
     rates = [config.limits, *(route.limits for route in config.routes)]
-    if config.limits.storage != "memory://":
+    if not config.limits.is_counted_here:
         return
     if any(one.requests or one.client_requests for one in rates):
         logger.warning(

@@ -1,11 +1,12 @@
 """From the tables of limits to checked ones: what is left out has its default, and 0 is no limit."""
 
+from collections.abc import Callable
+
 from sluicegate.access.rates import Rates
 from sluicegate.errors import SluicegateError
 from sluicegate.http.ranges import MAX_RANGES
 
 from .errors import Report
-from .lines import Location
 from .tables import LimitsTable, ServerLimitsTable
 from .values import LimitsConfig, ServerLimitsConfig
 
@@ -28,15 +29,16 @@ def build_server_limits(table: ServerLimitsTable, report: Report) -> ServerLimit
             report.add_value(("limits", key), settings[key], f"at least {smallest}")
     if not 1 <= settings.get("max_ranges", 1) <= MAX_RANGES:
         report.add_value(("limits", "max_ranges"), settings["max_ranges"], f"a number from 1 to {MAX_RANGES}")
-    _check_storage(table.storage, ("limits", "storage"), report)
+    _check_counting("storage", table.storage, Rates, report)
+    _check_counting("namespace", table.namespace, lambda name: Rates(namespace=name), report)
     return ServerLimitsConfig(**settings)
 
 
-def _check_storage(url: str | None, location: Location, report: Report) -> None:
-    if url is None:
+def _check_counting(key: str, value: str | None, counting: Callable[[str], Rates], report: Report) -> None:
+    if value is None:
         return
     try:
         # Made to be checked: what it cannot use, it says.
-        Rates(url)
+        counting(value)
     except SluicegateError as exc:
-        report.add(location, "what cannot be used", str(exc))
+        report.add(("limits", key), "what cannot be used", str(exc))

@@ -114,6 +114,8 @@ class ServerLimitsTable(LimitsTable):
     """Seconds in which the head of a request has to be complete."""
     storage: Text | None = None
     """Where rates and uses of links are counted: memory://, or redis://HOST:PORT for several processes."""
+    namespace: Text | None = None
+    """What every key in Redis begins with: gateways that share it share their counts."""
     on_failure: Literal["allow", "deny"] | None = None
     """What a rate that cannot be counted, for Redis is away, means for a request."""
 

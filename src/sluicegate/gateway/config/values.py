@@ -11,6 +11,7 @@ from sluicegate import TransferOptions
 from sluicegate.access.bearer_options import BearerOptions
 from sluicegate.access.forward_options import ForwardOptions
 from sluicegate.access.links import DEFAULT_OPTIONS, LinkOptions
+from sluicegate.access.rates import MEMORY, NAMESPACE
 from sluicegate.http.active_content import ActiveContent
 from sluicegate.http.cors import CorsPolicy
 from sluicegate.http.ranges import MAX_RANGES
@@ -147,8 +148,14 @@ class ServerLimitsConfig(LimitsConfig):
     max_ranges: int = MAX_RANGES
     max_connections: int = 0
     head_timeout: float = 10.0
-    storage: str = field(default="memory://", repr=False)
+    storage: str = field(default=MEMORY, repr=False)
+    namespace: str = NAMESPACE
     on_failure: Literal["allow", "deny"] = "allow"
+
+    @property
+    def is_counted_here(self) -> bool:
+        """Whether each process counts for itself."""
+        return self.storage == MEMORY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
