@@ -16,12 +16,13 @@ from urllib.parse import quote
 import aiohttp
 
 from sluicegate.access.base import AccessRequest, Refusal, Verdict
+from sluicegate.access.errors import BadCredentials
 from sluicegate.access.flights import FlightEnded, Flights
 from sluicegate.access.forward_answers import DEFAULT_CHALLENGE, judge
 from sluicegate.access.forward_options import ForwardOptions
 from sluicegate.access.remembered import Remembered
-from sluicegate.access.tls import client_context
 from sluicegate.http.fields import is_value
+from sluicegate.trust import client_context
 
 __all__ = ["ForwardAuth", "ForwardOptions"]
 
@@ -79,7 +80,7 @@ class ForwardAuth:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=options.max_connections,
-                ssl=await asyncio.to_thread(client_context, options.tls_verify),
+                ssl=await asyncio.to_thread(client_context, options.tls_verify, BadCredentials),
             ),
             timeout=aiohttp.ClientTimeout(total=options.timeout_seconds),
             # What the service sets for one client is not for the next one.

@@ -25,10 +25,10 @@ from sluicegate.sources.aws import (
     translate,
 )
 from sluicegate.sources.base import EmptyBody, Found, OpenOutcome, OpenRequest
-from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.http import AIOHTTP_ERRORS, POOL_SECONDS, AiohttpBody
 from sluicegate.sources.http import translate as translate_aiohttp
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
+from sluicegate.trust import client_context
 
 
 class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
@@ -47,7 +47,7 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
 
     async def __aenter__(self) -> Self:
         """Make the client, once: it costs tens of milliseconds."""
-        await asyncio.to_thread(tls_context, self._options.tls_verify)
+        await asyncio.to_thread(client_context, self._options.tls_verify, BadOptions)
         session = AioSession(profile=self._options.profile)
         config = AioConfig(http_session_cls=_BoundedSession, **client_settings(self._options))
         try:

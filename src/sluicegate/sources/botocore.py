@@ -28,10 +28,10 @@ from sluicegate.sources.aws import (
 )
 from sluicegate.sources.base import Body, Chunk, EmptyBody, Found, OpenOutcome, OpenRequest
 from sluicegate.sources.botocore_calls import WaitingCall, make_interruptible, shut_down
-from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
 from sluicegate.sources.threads import ThreadBody
 from sluicegate.sources.translation import as_break
+from sluicegate.trust import client_context
 
 WHOLE_BYTES: Final = 64 * 1024
 """Bodies up to this length are read by the thread that opened them: one hop, and no second thread."""
@@ -66,7 +66,7 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
         return self
 
     def _make_client(self) -> Any:
-        tls_context(self._options.tls_verify)
+        client_context(self._options.tls_verify, BadOptions)
         session = botocore.session.Session(profile=self._options.profile)
         share_models(session)
         config = Config(**client_settings(self._options))

@@ -29,13 +29,13 @@ from sluicegate.http.fields import Fields, check_fields, end_to_end
 from sluicegate.http.ranges import format_range, parse_content_range
 from sluicegate.http.validators import format_date
 from sluicegate.sources.base import Chunk, EmptyBody, Found, OpenOutcome, OpenRequest
-from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.connecting import GuardedResolver
 from sluicegate.sources.headers import describe, error_for_status, span_of
 from sluicegate.sources.options import DEFAULT_HTTP_OPTIONS, BadOptions, HttpOptions
 from sluicegate.sources.redirects import Origin, Policy, harmless, parse_host_pattern
 from sluicegate.sources.translation import as_break, by_table
 from sluicegate.sources.urls import check_base, check_encoded, encode_key, located, origin_of, shown
+from sluicegate.trust import client_context
 
 READ_BUFFER: Final = 256 * 1024
 """Bytes that aiohttp gathers before it stops reading from the socket (twice this at most)."""
@@ -96,7 +96,7 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
     async def __aenter__(self) -> Self:
         """Make the client session. Nothing is sent yet."""
         options = self._options
-        tls = await asyncio.to_thread(tls_context, options.tls_verify)
+        tls = await asyncio.to_thread(client_context, options.tls_verify, BadOptions)
         self._names = GuardedResolver(self._policy, self._resolver)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=options.max_connections, ssl=tls, resolver=self._names),

@@ -43,10 +43,10 @@ from sluicegate.sources.base import (
     OpenRequest,
     check_key,
 )
-from sluicegate.sources.certificates import tls_context
 from sluicegate.sources.obstore_texts import cause_in, first_line, is_not_partial, status_in
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, Location, StoreOptions, parse_location
 from sluicegate.sources.translation import as_break, by_table
+from sluicegate.trust import client_context
 
 if TYPE_CHECKING:
     from obstore import BytesStream, GetOptions, GetResult
@@ -489,7 +489,7 @@ def _client_options(options: StoreOptions, endpoint: str | None) -> Any:
 def _certificates(tls_verify: bool | str) -> bytes | None:
     if isinstance(tls_verify, bool):
         return None
-    tls_context(tls_verify)
+    client_context(tls_verify, BadOptions)
     return Path(tls_verify).read_bytes()
 
 

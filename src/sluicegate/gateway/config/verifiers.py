@@ -5,9 +5,10 @@ from pathlib import Path
 
 from sluicegate.access.api_keys import ApiKeys
 from sluicegate.access.base import Verifier
+from sluicegate.access.errors import BadCredentials
 from sluicegate.access.links import CountUse, SignedLinks
 from sluicegate.access.revoked import RevokedLinks
-from sluicegate.access.tls import client_context
+from sluicegate.trust import client_context
 
 from .values import ApiKeyAuth, AuthConfig, BasicAuth, ForwardAuthConfig, JwtAuth, SignedAuth
 
@@ -51,7 +52,7 @@ def _bearer(auth: JwtAuth) -> Verifier:
     if auth.key_file is not None:
         return BearerTokens(auth.options, FileKeys(Path(auth.key_file)))
     place = Issuer(auth.options.issuer) if auth.jwks_url is None else JwksUrl(auth.jwks_url)
-    return BearerTokens(auth.options, JwksClient(place, tls=client_context(auth.tls_verify)))
+    return BearerTokens(auth.options, JwksClient(place, tls=client_context(auth.tls_verify, BadCredentials)))
 
 
 def _basic(auth: BasicAuth) -> Verifier:
