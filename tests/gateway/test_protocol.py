@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -9,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from sluicegate.gateway.protocol import LINGER_SIZE, ProtocolLimits
+from sluicegate.gateway.protocol import (
+    LINGER_SIZE,
+    MOST_WAITING,
+    MOST_WAITING_SIZE,
+    ProtocolLimits,
+)
 
 from .in_thread import Threaded, connections, empty, eventually, in_thread
 
@@ -29,6 +35,7 @@ TOO_LARGE = refusal("431 Request Header Fields Too Large")
 TOO_LONG = refusal("414 Request-URI Too Long")
 LATE = refusal("408 Request Timeout")
 BAD = refusal("400 Bad Request")
+OTHER_VERSION = refusal("505 HTTP Version Not Supported")
 FULL = refusal("503 Service Unavailable", "retry-after: 1")
 
 
@@ -86,6 +93,11 @@ CASES = [
     pytest.param(b"GET /" + b"u" * 5000, TOO_LONG, id="url-without-an-end"),
     pytest.param(b"no request\r\n\r\n", BAD, id="no-request"),
     pytest.param(b"\x16\x03\x01\x02\x00", BAD, id="tls"),
+    pytest.param(b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", BAD, id="fragment"),
+    pytest.param(b"GET /a HTTP/2.0\r\nHost: a\r\n\r\n", OTHER_VERSION, id="other-version"),
+    pytest.param(b"GET /a HTTP/1.0\r\n\r\n", ANSWER, id="older-version"),
+    pytest.param(head(b"Transfer-Encoding: xchunked"), BAD, id="unknown-coding"),
+    pytest.param(head(b"Transfer-Encoding: chunked") + b"zz\r\n", BAD, id="body-that-is-none"),
     pytest.param(head(b"Connection: Upgrade", b"Upgrade: websocket"), ANSWER, id="upgrade"),
 ]
 
@@ -187,12 +199,101 @@ def test_many_requests_at_once_are_all_answered_however_long_they_are_together(s
             received += more
 
 
-def test_refused_request_behind_others_ends_the_connection(server: Threaded) -> None:
+def test_refused_request_behind_others_ends_the_connection_with_their_answers(server: Threaded) -> None:
     with server.connect() as client:
-        client.sendall(head() + URL % (b"u" * 5000))
+        client.sendall(head() * 3 + URL % (b"u" * 5000) + head())
         received = read(client)
-    assert received.count(b"HTTP/1.1 200") + received.count(b"HTTP/1.1 414") <= 2
-    assert b"u" * 5000 not in received
+    assert (received.count(ANSWER), received.count(b"HTTP/1.1 ")) == (3, 3)
+
+
+UPGRADE = (b"Connection: Upgrade", b"Upgrade: websocket")
+
+
+@pytest.mark.parametrize("upgrade", [UPGRADE, (b"Connection: Upgrade", b"Upgrade: h2c"), ()])
+@pytest.mark.parametrize("coding", ["length", "chunked"])
+@pytest.mark.parametrize("cut", [0, 5, None], ids=["head-first", "half-a-body-first", "at-once"])
+def test_body_is_never_taken_for_a_request(
+    upgrade: tuple[bytes, ...], coding: str, cut: int | None, server: Threaded
+) -> None:
+    hidden = head(b"x: hidden")
+    framing, body = (
+        (b"Content-Length: %d" % len(hidden), hidden)
+        if coding == "length"
+        else (b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden))
+    )
+    first, last = head(*upgrade, framing), head(b"Connection: close")
+    pieces = [first + body + last] if cut is None else [first + body[:cut], body[cut:] + last]
+    with server.connect() as client:
+        received = b""
+        for piece in pieces:
+            with suppress(ConnectionError):
+                client.sendall(piece)
+            if piece is not pieces[-1]:
+                received += client.recv(65536)
+        received += read(client)
+    # What asks for an upgrade is the last request of its connection.
+    assert received.count(ANSWER) == (1 if upgrade else 2)
+
+
+async def never(scope: Any, receive: Any, send: Any) -> None:
+    """Answers nobody until the client has left, and asks again and again whether it has."""
+    message = {"type": scope["type"]}
+    while message["type"] in ("http", "http.request"):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                message = await receive()
+
+
+def test_requests_that_wait_are_bounded() -> None:
+    with in_thread(never) as server, server.connect() as client:
+        for _ in range(100):
+            client.sendall(head() * 100)
+        eventually(lambda: all(one._is_deaf for one in connections(server)) and connections(server) != set())
+        (connection,) = connections(server)
+        assert len(connection.pipeline) == MOST_WAITING
+
+
+def test_heads_of_requests_that_wait_are_bounded_together() -> None:
+    with in_thread(never) as server, server.connect() as client:
+        client.sendall(head(b"x: " + b"v" * 60_000) * 20)
+        eventually(lambda: all(one._is_deaf for one in connections(server)) and connections(server) != set())
+        (connection,) = connections(server)
+        assert len(connection.pipeline) <= 1 + MOST_WAITING_SIZE // 60_000
+
+
+def test_requests_beyond_those_that_may_wait_are_asked_again() -> None:
+    released = threading.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        while scope["type"] == "http" and not released.is_set():
+            await asyncio.sleep(0.01)
+        await empty(scope, receive, send)
+
+    with in_thread(slow) as server, server.connect() as client:
+        client.sendall(head() * 1000)
+        eventually(lambda: any(one._is_deaf for one in connections(server)))
+        released.set()
+        received = read(client)
+    assert received.count(ANSWER) == 1 + MOST_WAITING
+    assert received.count(b"connection: close") == 1
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 3])
+def test_client_that_leaves_is_noticed_whatever_waits_behind_its_request(waiting: int) -> None:
+    asked, left = [], threading.Event()
+
+    async def watching(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            asked.append(scope["path"])
+            await never(scope, receive, send)
+            left.set()
+
+    with in_thread(watching) as server:
+        with server.connect() as client:
+            client.sendall(head() * (1 + waiting))
+            eventually(lambda: bool(asked))
+        assert left.wait(10)
+    assert asked == ["/a"]
 
 
 def test_body_that_nobody_reads_is_not_kept(server: Threaded) -> None:

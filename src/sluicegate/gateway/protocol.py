@@ -26,6 +26,13 @@ LINGER_SIZE: Final = 256 * 1024
 """Bytes that a client may still send after a refusal. They are thrown away: a connection that is closed while
 it has unread bytes is reset, and the client would lose the refusal."""
 
+MOST_WAITING: Final = 128
+"""Requests that may wait behind the one that is answered. Who sends more at once gets answers to these, and
+has to ask again for the others: RFC 9112, section 9.3.2."""
+
+MOST_WAITING_SIZE: Final = 256 * 1024
+"""Bytes of heads of requests that wait."""
+
 _BLANK_LINE: Final = b"\r\n\r\n"
 
 
@@ -64,6 +71,7 @@ connections; nothing came that begins a request, or nothing at all."""
 
 _REASONS: Final[Mapping[int, RefusalReason]] = {
     HTTPStatus.BAD_REQUEST: "malformed",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "malformed",
     HTTPStatus.REQUEST_TIMEOUT: "head_timeout",
     HTTPStatus.REQUEST_URI_TOO_LONG: "url_too_long",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head_too_large",
@@ -150,6 +158,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _refused_at: float | None = None
 
+    _running: Any = None
+    """The request that is answered, or was answered last. uvicorn knows only the one that came last."""
+
+    _waiting_size = 0
+    """Bytes of the heads that have come since no request waited."""
+
+    _is_deaf = False
+    """Whether what comes now is read and not looked at: the last request of the connection is there."""
+
     def connection_made(self, transport: Any) -> None:
         """Hold no more for a client than a head, and what the system did not take of one chunk."""
         transport.set_write_buffer_limits(high=HEAD_SIZE)
@@ -171,12 +188,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._admitted:
             self._admitted = False
             self.count.change(-1)
+        self.pipeline.clear()
         super().connection_lost(exc)
+        if self._running is not None:
+            self._leave(self._running)
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived, unless it goes beyond a limit."""
         if self._refused_at is not None:
             self._throw_away(data)
+            return
+        if self._is_deaf:
             return
         self._heard = True
         self._unset_keepalive_if_required()
@@ -184,9 +206,13 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # There is nothing to upgrade to: it is a request like any other.
-            pass
+            # There is nothing to upgrade to: it is answered as any other, and is the last one. What follows
+            # is its body, if it has one: the parser does not read it, and would take it for a request.
+            self._read_no_more()
+            return
         except httptools.HttpParserError as exc:
+            if self._is_deaf:
+                return
             beyond = exc.__context__
             self._refuse(beyond.status if isinstance(beyond, _Refused) else HTTPStatus.BAD_REQUEST)
             return
@@ -208,6 +234,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Count from here."""
+        if not self.pipeline:
+            self._waiting_size = 0
+        elif len(self.pipeline) >= MOST_WAITING or self._waiting_size > MOST_WAITING_SIZE:
+            self._read_no_more()
+            raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE)
         self._unfinished = self._in_head = self._began_here = True
         super().on_message_begin()
 
@@ -227,8 +258,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the request be answered."""
-        if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > self.limits.max_head:
+        size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
+        if size > self.limits.max_head:
             raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if b"#" in self.url:
+            # What is behind it would be dropped, and the rest served as if it had been asked for.
+            raise _Refused(HTTPStatus.BAD_REQUEST)
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            raise _Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        self._waiting_size += size
         self._in_head, self._waiting_since = False, None
         self._hold_nothing()
         super().on_headers_complete()
@@ -243,6 +281,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unfinished = False
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _read_no_more(self) -> None:
+        """Let the request that came last be the last one: the connection ends with its answer."""
+        self._is_deaf, self._unfinished = True, False
+        self.cycle.keep_alive = False
+
+    @staticmethod
+    def _leave(cycle: Any) -> None:
+        """Tell a request that is being answered that nobody waits for the answer."""
+        if not cycle.response_complete:
+            cycle.disconnected = True
+        cycle.message_event.set()
+
     def _hold_nothing(self) -> None:
         # They are counted when they have been read.
         self._held = -self._reading
@@ -252,11 +306,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def end_if_late(self, now: float) -> None:
         """End the connection if its request has taken too long to arrive; `now` is of the monotonic clock."""
-        if self.transport.is_closing() or self._is_answering():
+        if self.transport.is_closing():
             return
         if self._refused_at is not None:
             if now - self._refused_at > LINGER_SECONDS:
                 self.transport.abort()
+        elif self._is_answering():
+            return
         elif self._waiting_since is not None and now - self._waiting_since > self.limits.head_timeout:
             if self._in_head:
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT)
@@ -265,12 +321,15 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def _refuse(self, status: int) -> None:
-        """Answer, and read no more. A request before it that is still being answered is cut."""
+        """Answer, and read no more. What is being answered still is answered first, and nothing after it."""
         if self._is_answering():
-            # What is answered is cut: another status would have to stand behind it.
-            self._tell(_REASONS[status])
-            self.transport.close()
-            return
+            is_in_body = self._unfinished and not self._in_head
+            if not is_in_body or self.cycle is not self._running or self.cycle.response_started:
+                self._tell(_REASONS[status])
+                self._read_no_more()
+                return
+            # The fault is in the body of the request itself, and nothing has been said to it yet.
+            self._leave(self.cycle)
         self._tell(_REASONS[status], status)
         self._refused_at, self._held = time.monotonic(), 0
         self.transport.write(_REFUSALS[status])
@@ -307,6 +366,7 @@ def _refusal(status: HTTPStatus, *fields: str) -> bytes:
 
 _REFUSALS: Final[Mapping[int, bytes]] = {
     HTTPStatus.BAD_REQUEST: _refusal(HTTPStatus.BAD_REQUEST),
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: _refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED),
     HTTPStatus.REQUEST_TIMEOUT: _refusal(HTTPStatus.REQUEST_TIMEOUT),
     HTTPStatus.REQUEST_URI_TOO_LONG: _refusal(HTTPStatus.REQUEST_URI_TOO_LONG),
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
