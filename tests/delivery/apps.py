@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import threading
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -368,6 +369,8 @@ async def library(request: Request) -> Response:
             opened = CLIENTS["httpx-sync"].build_request("GET", url)
             answer = await asyncio.to_thread(CLIENTS["httpx-sync"].send, opened, stream=True)
             return StreamResponse(answer)
+        case "urllib":
+            return StreamResponse(await asyncio.to_thread(urllib.request.urlopen, url, timeout=30))
     raise LookupError(client)
 
 

@@ -21,7 +21,7 @@ LEAVINGS: tuple[Leaving, ...] = ("close", "reset", "half_close")
 SMALL_BUFFER = 4096
 
 OBJECT_SOURCES = ("origin-obstore", "origin-aiobotocore", "origin-botocore", "origin-http")
-CLIENTS = ("aiobotocore", "botocore", "obstore", "aiohttp", "httpx", "httpx-sync")
+CLIENTS = ("aiobotocore", "botocore", "obstore", "aiohttp", "httpx", "httpx-sync", "urllib")
 
 
 def _is_noticed(server: Server, state: str, how: Leaving) -> bool:

@@ -21,7 +21,7 @@ MOST_SENDS = 400
 
 FILE_KINDS = ("open", "unbuffered", "bytesio", "half-read", "pipe", "gzip", "async")
 S3_CLIENTS = ("aiobotocore", "botocore", "obstore")
-HTTP_CLIENTS = ("aiohttp", "aiohttp-raw", "aiohttp-reader", "httpx", "httpx-sync")
+HTTP_CLIENTS = ("aiohttp", "aiohttp-raw", "aiohttp-reader", "httpx", "httpx-sync", "urllib")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ async def test_file_is_closed_when_the_client_leaves(
     await until(closed)
 
 
-@pytest.mark.parametrize("client", ["aiohttp", "aiohttp-raw", "httpx", "httpx-sync"])
+@pytest.mark.parametrize("client", ["aiohttp", "aiohttp-raw", "httpx", "httpx-sync", "urllib"])
 async def test_compressed_body_is_framed_as_what_it_is(server: Server, client: str, httpbin: str) -> None:
     """aiohttp decodes: then length and coding are of other bytes. The others relay what came."""
     answer = await fetch(server.url, f"/library/{client}/x/x?url={_quoted(httpbin + '/gzip')}")

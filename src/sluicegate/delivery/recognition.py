@@ -15,6 +15,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 from sluicegate.delivery.bodies import CHARSET, AsyncIteratorBody, ContentBody, iterable_body, to_bytes
@@ -45,8 +46,8 @@ def recognise(content: object, charset: str = CHARSET) -> Recognised:
     """The body that `content` stands for. The body owns it, and closes it.
 
     Bytes-like objects, `str`, asynchronous and synchronous iterables of them, binary files, and the
-    responses and bodies of obstore, aiobotocore, botocore, aiohttp and httpx. `charset` is for `str`. Raises
-    `TypeError` for anything else.
+    responses and bodies of obstore, aiobotocore, botocore, aiohttp, httpx and `urllib.request`. `charset` is
+    for `str`. Raises `TypeError` for anything else.
     """
     if type(content).__name__ == "GetResult" and hasattr(content, "stream"):
         return _from_obstore(content)
@@ -68,7 +69,8 @@ def recognise(content: object, charset: str = CHARSET) -> Recognised:
         case _:
             raise TypeError(
                 f"cannot stream {type(content).__name__!r}: give bytes, an iterable or asynchronous iterable "
-                "of bytes, a binary file, or a response of obstore, botocore, aiobotocore, aiohttp or httpx"
+                "of bytes, a binary file, or a response of obstore, botocore, aiobotocore, aiohttp, httpx or "
+                "urllib.request"
             )
 
 
@@ -246,6 +248,26 @@ def _interrupt_httpx(response: Any) -> None:
             connection.shutdown(socket.SHUT_RDWR)
 
 
+def _from_http_client(response: Any, close: Callable[[], None] | None = None) -> Recognised:
+    from sluicegate.delivery.http_client import response_body  # noqa: PLC0415
+
+    described = _described(response_body(response, close or response.close), response.headers)
+    promised, left = described.length, response.length
+    if promised is not None and left is not None:
+        described = _after(described, promised - left)
+    # What it counts is right also where the field is not: beside chunks, and in an answer to HEAD.
+    is_part = described.part or response.status == HTTPStatus.PARTIAL_CONTENT
+    return replace(described, length=left, part=is_part)
+
+
+def _from_http_error(error: Any) -> Recognised:
+    from http.client import HTTPResponse  # noqa: PLC0415
+
+    # `urlopen` raises answers for their status. Such an error closes its answer when it is collected.
+    is_answer = isinstance(error.fp, HTTPResponse)
+    return _from_http_client(error.fp, error.close) if is_answer else _from_file(error)
+
+
 _LIBRARIES: Final[tuple[tuple[str, str, Callable[[Any], Recognised]], ...]] = (
     # aiobotocore's bodies are botocore bodies too, so they stand above them.
     ("aiobotocore.response", "HttpxStreamingBody", _from_aiobotocore_httpx),
@@ -254,4 +276,6 @@ _LIBRARIES: Final[tuple[tuple[str, str, Callable[[Any], Recognised]], ...]] = (
     ("aiohttp", "ClientResponse", _from_aiohttp),
     ("aiohttp", "StreamReader", _from_stream_reader),
     ("httpx", "Response", _from_httpx),
+    ("http.client", "HTTPResponse", _from_http_client),
+    ("urllib.error", "HTTPError", _from_http_error),
 )
