@@ -21,6 +21,7 @@ from typing import Any, Final
 from sluicegate.delivery.bodies import CHARSET, AsyncIteratorBody, ContentBody, iterable_body, to_bytes
 from sluicegate.http.fields import Fields, number
 from sluicegate.http.metadata import Metadata
+from sluicegate.http.ranges import ContentRange, Span
 from sluicegate.http.validators import format_date
 from sluicegate.sources.base import CHUNK_SIZE, Body
 from sluicegate.sources.headers import describe
@@ -33,13 +34,15 @@ FILE_READ_SIZE: Final = 256 * 1024
 class Recognised:
     """A body, and what is known of it: its exact length in bytes, and fields that describe it.
 
-    `part` says that these are not all bytes of the object that the fields describe.
+    `part` says that these are not all bytes of the object that the fields describe, and `place` which ones
+    they are, where that is known.
     """
 
     body: Body
     length: int | None = None
     fields: Fields = ()
     part: bool = False
+    place: ContentRange | None = None
 
 
 def recognise(content: object, charset: str = CHARSET) -> Recognised:
@@ -148,18 +151,19 @@ def _described(body: Body, headers: Mapping[str, str]) -> Recognised:
     """A body with the response header fields that came with it."""
     fields = {name.lower(): value for name, value in headers.items()}
     metadata, place = describe(fields, ranges=False)
-    return Recognised(
-        body,
-        number(fields.get("content-length")),
-        _fields(metadata),
-        part=place is not None and place.span is not None and place.span.length != place.size,
-    )
+    length = number(fields.get("content-length"))
+    span = None if place is None else place.span
+    if place is None or span is None:
+        return Recognised(body, length, _fields(metadata))
+    is_sound = length is None or length == span.length
+    is_part = span.length != place.size
+    return Recognised(body, length, _fields(metadata), is_part, place if is_sound else None)
 
 
 def _decoded(described: Recognised) -> Recognised:
     """The same of a body that its library decodes: length, coding and validators are of other bytes."""
     kept = tuple(field for field in described.fields if field[0] == "content-type")
-    return replace(described, length=None, fields=kept)
+    return replace(described, length=None, fields=kept, place=None)
 
 
 def _after(described: Recognised, read: int) -> Recognised:
@@ -167,7 +171,14 @@ def _after(described: Recognised, read: int) -> Recognised:
     if not read:
         return described
     length = None if described.length is None else max(0, described.length - read)
-    return replace(described, length=length, part=True)
+    return replace(described, length=length, part=True, place=_rest(described.place, read))
+
+
+def _rest(place: ContentRange | None, read: int) -> ContentRange | None:
+    """Where the bytes behind the first `read` ones of `place` are."""
+    if place is None or place.span is None or read >= place.span.length:
+        return None
+    return replace(place, span=Span(place.span.start + read, place.span.stop))
 
 
 def _from_obstore(result: Any) -> Recognised:
@@ -177,7 +188,8 @@ def _from_obstore(result: Any) -> Recognised:
     path = result.meta["path"]
     metadata = describe_result(result, path)
     part = stop - start != metadata.size
-    return Recognised(StreamBody(result, CHUNK_SIZE, path), stop - start, _fields(metadata), part)
+    place = ContentRange(Span(start, stop), metadata.size) if part and start < stop else None
+    return Recognised(StreamBody(result, CHUNK_SIZE, path), stop - start, _fields(metadata), part, place)
 
 
 def _from_botocore(stream: Any) -> Recognised:
