@@ -1,4 +1,4 @@
-"""A part that an origin gave: where it is in the object is known."""
+"""A part that an origin gave, relayed as one: where it is in the object is said with it."""
 
 import asyncio
 import gzip
@@ -17,10 +17,12 @@ import obstore
 import pytest
 from obstore.store import HTTPStore
 
+from sluicegate import StreamResponse
 from sluicegate.delivery.recognition import recognise
 from sluicegate.testing import FaultyOrigin, NoLength
 
 from .apps import CHECKSUMS
+from .fakes import Exchange
 
 CONTENT = b"0123456789" * 10
 ASKED = "bytes=10-19"
@@ -104,6 +106,33 @@ CLIENTS: dict[str, Answered] = {
     "obstore": _obstore,
     "urllib": _urllib,
 }
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_part_that_is_answered_as_one_says_where_it_is(origin: FaultyOrigin, client: str) -> None:
+    async with CLIENTS[client](origin) as content:
+        exchange = await Exchange().call(StreamResponse(content, status_code=206))
+    assert (exchange.status, exchange.content, exchange.is_complete) == (206, PART, True)
+    assert (exchange.headers.get("content-range"), exchange.headers["etag"]) == (PLACE, '"v1"')
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_part_that_is_answered_as_a_whole_is_a_content_of_its_own(
+    origin: FaultyOrigin, client: str
+) -> None:
+    async with CLIENTS[client](origin) as content:
+        exchange = await Exchange().call(StreamResponse(content))
+    assert (exchange.status, exchange.content) == (200, PART)
+    assert not {"content-range", "etag", "last-modified"} & set(exchange.headers)
+
+
+async def test_place_that_the_caller_names_is_the_one(origin: FaultyOrigin) -> None:
+    own = {"Content-Range": "bytes 0-9/10"}
+    async with _httpx(origin) as content:
+        exchange = await Exchange().call(StreamResponse(content, status_code=206, headers=own))
+    assert [value for name, value in exchange.sent[0]["headers"] if name == b"content-range"] == [
+        b"bytes 0-9/10"
+    ]
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -96,6 +96,10 @@ class StreamResponse(StreamingResponse):
         for name, value in recognised.fields:
             if not (is_another and name in _VALIDATORS):
                 self.headers.setdefault(name, value)
+        # RFC 9110 section 15.3.7.1: "If a single part is being transferred, the server generating the 206
+        # response MUST generate a Content-Range header field".
+        if recognised.place is not None and self.status_code == HTTPStatus.PARTIAL_CONTENT:
+            self.headers.setdefault("content-range", str(recognised.place))
         is_known = recognised.length is not None and self.status_code not in _NO_CONTENT
         if is_known and "transfer-encoding" not in self.headers:
             self.headers.setdefault("content-length", str(recognised.length))
