@@ -214,6 +214,18 @@ async def test_httpx_body_that_was_read_is_decoded_already() -> None:
     assert exchange.headers == {"content-type": "text/plain", "content-length": str(len(CONTENT))}
 
 
+async def test_httpx_body_that_was_read_and_not_decoded_keeps_its_description() -> None:
+    answer = httpx.Response(200, headers={"etag": '"e"'}, content=CONTENT)
+    exchange = await Exchange().call(StreamResponse(answer))
+    assert (exchange.content, exchange.headers["etag"]) == (CONTENT, '"e"')
+
+
+async def test_httpx_answer_to_head_describes_what_is_not_there() -> None:
+    answer = httpx.Response(200, headers={"etag": '"e"', "content-length": "1000"}, content=b"")
+    exchange = await Exchange().call(StreamResponse(answer))
+    assert (exchange.content, exchange.headers) == (b"", {"content-length": "0"})
+
+
 async def test_synchronous_httpx_body_is_closed_by_its_thread() -> None:
     def chunks() -> Iterator[bytes]:
         yield CONTENT

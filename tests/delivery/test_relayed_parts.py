@@ -53,6 +53,12 @@ async def _httpx(origin: FaultyOrigin) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
+async def _httpx_read(origin: FaultyOrigin) -> AsyncIterator[Any]:
+    async with httpx.AsyncClient() as client:
+        yield await client.get(f"{origin.url}/b/a", headers={"Range": ASKED})
+
+
+@asynccontextmanager
 async def _httpx_sync(origin: FaultyOrigin) -> AsyncIterator[Any]:
     with httpx.Client() as client:
         request = client.build_request("GET", f"{origin.url}/b/a", headers={"Range": ASKED})
@@ -99,6 +105,7 @@ async def _place(content: object) -> str | None:
 Answered = Callable[[FaultyOrigin], AbstractAsyncContextManager[Any]]
 CLIENTS: dict[str, Answered] = {
     "httpx": _httpx,
+    "httpx-read": _httpx_read,
     "httpx-sync": _httpx_sync,
     "aiohttp": _aiohttp,
     "botocore": _botocore,

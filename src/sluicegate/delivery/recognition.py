@@ -239,13 +239,19 @@ def _from_stream_reader(reader: Any) -> Recognised:
 
 def _from_httpx(response: Any) -> Recognised:
     if response.is_stream_consumed:
-        content = response.content
-        described = _decoded(_described(ContentBody(content), response.headers))
-        return replace(described, length=len(content))
+        return _from_read_httpx(response)
     if isinstance(response.stream, AsyncIterable):
         return _described(AsyncIteratorBody(response.aiter_raw(), response.aclose), response.headers)
     interrupt = partial(_interrupt_httpx, response)
     return _described(iterable_body(response.iter_raw(), response.close, interrupt), response.headers)
+
+
+def _from_read_httpx(response: Any) -> Recognised:
+    content = response.content
+    described = _described(ContentBody(content), response.headers)
+    # An answer to HEAD describes what is not in it.
+    is_described = described.length in (None, len(content)) and "content-encoding" not in response.headers
+    return replace(described if is_described else _decoded(described), length=len(content))
 
 
 def _interrupt_httpx(response: Any) -> None:
