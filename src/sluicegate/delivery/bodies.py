@@ -31,6 +31,11 @@ def to_bytes(chunk: object, charset: str = CHARSET) -> bytes:
     return bytes(memoryview(chunk))  # type: ignore[arg-type]
 
 
+def closer(content: object) -> Callable[[], Any] | None:
+    """What closes an asynchronous content, if anything does."""
+    return getattr(content, "aclose", None) or getattr(content, "close", None)
+
+
 class ContentBody:
     """Bytes that are there already."""
 
@@ -49,7 +54,7 @@ class ContentBody:
 
 
 class AsyncIteratorBody:
-    """The chunks of an asynchronous iterable, one for one; `close` is called last."""
+    """The chunks of an asynchronous iterable, one for one; `close` or the iterable's own is called last."""
 
     _chunks: AsyncIterator[object] | None = None
 
@@ -59,9 +64,10 @@ class AsyncIteratorBody:
         close: Callable[[], Any] | None = None,
         charset: str = CHARSET,
     ) -> None:
-        self._close = close
+        iterator = aiter(chunks)
+        self._close = closer(chunks) if close is None and iterator is not chunks else close
         self._charset = charset
-        self._chunks = aiter(chunks)
+        self._chunks = iterator
 
     async def read(self) -> Chunk:
         """The next chunk that is not empty; empty at the end."""
@@ -80,7 +86,7 @@ class AsyncIteratorBody:
         if chunks is None:
             return
         try:
-            await _call(getattr(chunks, "aclose", None))
+            await _call(closer(chunks))
         finally:
             await _call(self._close)
 

@@ -18,7 +18,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from sluicegate.delivery.bodies import CHARSET, AsyncIteratorBody, ContentBody, iterable_body, to_bytes
+from sluicegate.delivery.bodies import (
+    CHARSET,
+    AsyncIteratorBody,
+    ContentBody,
+    closer,
+    iterable_body,
+    to_bytes,
+)
 from sluicegate.http.fields import Fields, number
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import ContentRange, Span
@@ -93,7 +100,7 @@ def _from_bytes(content: bytes) -> Recognised:
 
 
 def _from_file(file: Any) -> Recognised:
-    close = getattr(file, "aclose", None) or getattr(file, "close", None)
+    close = closer(file)
     if inspect.iscoroutinefunction(file.read):
         return Recognised(AsyncIteratorBody(_read_async(file), close))
     length = _file_length(file)
