@@ -414,6 +414,20 @@ async def test_body_that_never_waits_leaves_time_to_other_tasks() -> None:
     assert turns >= 10
 
 
+async def test_body_of_empty_chunks_leaves_time_to_other_tasks() -> None:
+    began = time.monotonic()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while True:
+            assert time.monotonic() - began < 5, "the event loop is held"
+            yield b""
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await Exchange().call(StreamResponse(chunks()))
+    assert time.monotonic() - began < 1
+
+
 async def test_body_with_a_method_of_that_name_is_closed_all_the_same() -> None:
     class Foreign(ScriptedBody):
         def is_closed(self) -> bool:

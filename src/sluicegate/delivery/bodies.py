@@ -78,6 +78,8 @@ class AsyncIteratorBody:
                 break
             if chunk := to_bytes(item, self._charset):
                 return chunk
+            # Where no chunk comes through, nothing need ever wait, and all others would stand still.
+            await asyncio.sleep(0)
         return b""
 
     async def aclose(self) -> None:
