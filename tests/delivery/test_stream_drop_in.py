@@ -1,6 +1,7 @@
 """`StreamResponse` where `StreamingResponse` stood: the same answers to the same content, and to more."""
 
 import array
+import io
 import uuid
 
 import pytest
@@ -119,6 +120,12 @@ async def test_chunk_of_another_type_is_an_error_before_the_head(chunk: object) 
 def test_content_that_cannot_be_streamed_is_refused_when_the_response_is_made(content: object) -> None:
     with pytest.raises(TypeError, match="cannot stream"):
         StreamResponse(content)
+
+
+def test_answer_of_get_object_whose_body_was_forgotten_is_refused() -> None:
+    answer = {"Body": io.BytesIO(b"content"), "ContentLength": 7}
+    with pytest.raises(TypeError, match=r"cannot stream 'dict', .* give its body"):
+        StreamResponse(answer)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,12 @@ def recognise(content: object, charset: str = CHARSET) -> Recognised:
     match content:
         case str():
             return _from_bytes(content.encode(charset))
+        case Mapping():
+            # An answer of `get_object`, which has the bytes and much else: nobody means its keys.
+            raise TypeError(
+                f"cannot stream {type(content).__name__!r}, which is a mapping: give its body, as in "
+                '`answer["Body"]`'
+            )
         case _ if callable(getattr(content, "read", None)) and not isinstance(content, io.TextIOBase):
             return _from_file(content)
         case AsyncIterable():
