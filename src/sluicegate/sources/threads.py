@@ -2,6 +2,8 @@
 
 One hop between threads a batch, not one a chunk: a generator of 1 KiB chunks costs about what one of
 64 KiB chunks does. The iterator is made, pulled and closed by the same thread's turns only.
+
+It is a plain thread, and none of anyio's: what the iterator does with `anyio.from_thread` fails in it.
 """
 
 from __future__ import annotations
