@@ -116,8 +116,9 @@ class BadFieldValue(SluicegateError, ValueError):
 class TransferCut(SluicegateError):
     """The response was abandoned after its first byte, so that the client sees a failure.
 
-    Raised out of the ASGI application: every server then closes the connection (HTTP/1.1) or resets the
-    stream (HTTP/2) instead of ending the body cleanly.
+    Raised out of the ASGI application, so that no server ends the body cleanly. uvicorn and granian close the
+    connection (HTTP/1.1) or reset the stream (HTTP/2). hypercorn on HTTP/2 and daphne do neither, whatever
+    raised: the client waits until it or its connection gives up.
     """
 
 
