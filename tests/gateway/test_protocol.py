@@ -278,6 +278,31 @@ def test_requests_beyond_those_that_may_wait_are_asked_again() -> None:
     assert received.count(b"connection: close") == 1
 
 
+def test_sending_to_a_client_that_left_fails() -> None:
+    asked, left, failures = threading.Event(), threading.Event(), list[BaseException]()
+
+    async def sending(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        asked.set()
+        await never(scope, receive, send)
+        try:
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        except OSError as exc:
+            failures.append(exc)
+            raise
+        finally:
+            left.set()
+
+    with in_thread(sending) as server:
+        with server.connect() as client:
+            client.sendall(head())
+            assert asked.wait(10)
+        assert left.wait(10)
+    assert len(failures) == 1
+
+
 @pytest.mark.parametrize("waiting", [0, 1, 3])
 def test_client_that_leaves_is_noticed_whatever_waits_behind_its_request(waiting: int) -> None:
     asked, left = [], threading.Event()

@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Literal, Protocol
 
@@ -283,7 +285,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(_answer, cycle, app))
 
     def _read_no_more(self) -> None:
         """Let the request that came last be the last one: the connection ends with its answer."""
@@ -346,6 +348,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self._held += len(data)
         if self._held > LINGER_SIZE:
             self.transport.close()
+
+
+class _ClientLeft(ConnectionResetError):
+    """The client has left while it was answered."""
+
+
+async def _answer(cycle: Any, app: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Run the application for a request. As ASGI 2.4 has it, its `send` raises once the client has left.
+
+    uvicorn's says nothing then, and a body that never waits would be read to its end for nobody.
+    """
+
+    def told(message: Any) -> Any:
+        if cycle.disconnected:
+            raise _ClientLeft("the client disconnected")
+        return send(message)
+
+    with suppress(_ClientLeft):
+        await app(scope, receive, told)
 
 
 def bounded(limits: ProtocolLimits, count: ConnectionCount) -> type[BoundedProtocol]:
