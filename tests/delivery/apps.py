@@ -514,6 +514,20 @@ def _wrapped(*routes: Mount, inner: tuple[Middleware, ...] = ()) -> Starlette:
     )
 
 
+class HandOn:
+    """A middleware that hands on heads and bodies, and nothing that it does not know."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def hand_on(message: Any) -> None:
+            if message["type"] in ("http.response.start", "http.response.body"):
+                await send(message)
+
+        await self._app(scope, receive, hand_on)
+
+
 app.router.routes += [
     Route("/stats/{id}", stats),
     Route("/logged", logged),
@@ -530,6 +544,7 @@ app.router.routes += [
     Mount("/asgi", asgi_object),
     Mount("/alone", ObjectResponse(SOURCES["memory"], TEXT)),
     Mount("/wrapped", _wrapped(Mount("/twice", _wrapped()))),
+    Mount("/handed", _wrapped(inner=(Middleware(HandOn),))),
     Mount("/compressed", _wrapped(inner=(Middleware(GZipMiddleware),))),
 ]
 

@@ -28,7 +28,12 @@ OBJECTS_FAILING_LATER = (
     "short",
     "long",
 )
-WRAPPERS = {"bare": "", "BaseHTTPMiddleware": "/wrapped", "two of them": "/wrapped/twice"}
+WRAPPERS = {
+    "bare": "",
+    "BaseHTTPMiddleware": "/wrapped",
+    "two of them": "/wrapped/twice",
+    "another inside": "/handed",
+}
 S3_SOURCES = ("origin-obstore", "origin-aiobotocore", "origin-botocore")
 
 

@@ -1,8 +1,11 @@
 """`StreamResponse` where `StreamingResponse` stood: the same answers to the same content, and to more."""
 
 import array
+import asyncio
 import io
+import logging
 import uuid
+from collections.abc import AsyncIterator
 
 import pytest
 from starlette.background import BackgroundTask
@@ -106,6 +109,60 @@ async def test_servers_are_given_bytes_and_nothing_else(chunk: object, content_o
     exchange = await Exchange().call(StreamResponse(content_of(chunk)))  # type: ignore[operator]
     assert exchange.content == b"a"
     assert {type(message["body"]) for message in exchange.sent[1:]} == {bytes}
+
+
+@pytest.mark.parametrize(
+    "content", [b"whole", (b"a", b"b"), io.BytesIO(b"file")], ids=["bytes", "tuple", "file"]
+)
+async def test_response_is_sent_once(content: object) -> None:
+    response = StreamResponse(content)
+    await Exchange().call(response)
+    again = Exchange()
+    with pytest.raises(RuntimeError, match="sent once"):
+        await again.call(response)
+    assert again.sent == []
+
+
+async def test_response_that_is_being_sent_is_not_sent_to_another_client() -> None:
+    going_on = asyncio.Event()
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"a"
+        await going_on.wait()
+        yield b"b"
+
+    response = StreamResponse(content())
+    first = asyncio.create_task(Exchange().call(response))
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="sent once"):
+        await Exchange().call(response)
+    going_on.set()
+    assert (await first).content == b"ab"
+
+
+async def test_piece_of_the_request_that_is_thrown_away_is_told() -> None:
+    messages = asyncio.Queue[dict[str, object]]()
+    messages.put_nowait({"type": "http.request", "body": b"later", "more_body": True})
+    told = asyncio.Event()
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"a"
+        await told.wait()
+        yield b"b"
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "5 bytes of the request's body" in record.getMessage():
+                told.set()
+
+    handler = Told()
+    logging.getLogger("sluicegate").addHandler(handler)
+    try:
+        exchange = Exchange()
+        await StreamResponse(content())(exchange.scope, messages.get, exchange.send)
+    finally:
+        logging.getLogger("sluicegate").removeHandler(handler)
+    assert exchange.content == b"ab"
 
 
 @pytest.mark.parametrize("chunk", [1, None, 1.5, object()], ids=lambda chunk: type(chunk).__name__)

@@ -59,6 +59,21 @@ async def test_request_body_is_read_past() -> None:
             await asyncio.Event().wait()
 
 
+async def test_pieces_of_the_request_that_are_gone_are_told() -> None:
+    pieces = [b"", b"abc", b"", b"de"]
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    messages.append({"type": "http.disconnect"})
+    sizes: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    with pytest.raises(ClientGone):
+        async with ClientWatch(receive, discarded=sizes.append):
+            await asyncio.Event().wait()
+    assert sizes == [3, 2]
+
+
 async def test_cancellation_from_elsewhere_stays_one() -> None:
     async def run() -> None:
         async with ClientWatch(_staying()):
@@ -159,6 +174,38 @@ async def test_block_that_swallows_the_cancellation_leaves_no_trace() -> None:
             await asyncio.Event().wait()
     assert _cancelling() == 0
     await asyncio.sleep(SOON)
+
+
+async def test_first_look_begins_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def block() -> None:
+        async with ClientWatch(_leaving()) as watch:
+            watch.look()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("sluicegate.delivery.watch.GRACE_SECONDS", 1000.0)
+    with pytest.raises(ClientGone):
+        await block()
+    assert _cancelling() == 0
+
+
+async def test_look_ends_a_block_that_swallowed_the_cancellation() -> None:
+    async def block() -> None:
+        async with ClientWatch(_leaving()) as watch:
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            watch.look()
+
+    with pytest.raises(ClientGone):
+        await block()
+    assert _cancelling() == 0
+
+
+async def test_look_at_a_client_that_stays_is_nothing() -> None:
+    async with ClientWatch(_staying()) as watch:
+        for _ in range(3):
+            watch.look()
+            await asyncio.sleep(0)
+    assert _cancelling() == 0
 
 
 async def test_failure_while_leaving_is_the_failure() -> None:

@@ -1,13 +1,14 @@
 """From a body to the client: the only code that sends a response.
 
 Bytes are counted against what the head promised. A body that comes out short or long is never ended
-cleanly: `TransferCut` leaves the application, and the server closes the connection.
+cleanly: `TransferCut` leaves the application, and the server cuts the response.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -77,12 +78,14 @@ class Pump:
     """Sends `body` behind a head that was sent. `sent` counts the bytes that the server has been given.
 
     `length` is what the head promised, in bytes. The last promised byte goes out only when the body has ended
-    there, so that a body which is longer than promised is seen as a failure too.
+    there, so that a body which is longer than promised is seen as a failure too. `look` is called at each
+    turn, and raises if the client is lost.
     """
 
     length: int | None
     body: Body
     send: Send
+    look: Callable[[], None]
     sent: int = 0
 
     async def run(self) -> None:
@@ -108,6 +111,7 @@ class Pump:
             # After a disconnect `send` returns at once. If `read` does too, nothing would ever wait again:
             # the disconnect would go unnoticed, and the server with all its other clients would stand still.
             if clock.now() >= turn_ends:
+                self.look()
                 await asyncio.sleep(0)
                 turn_ends = clock.now() + TURN_SECONDS
             chunk = await self._read()
@@ -138,12 +142,14 @@ async def _forbid_a_clean_end(send: Send, failure: Exception) -> None:
     Starlette's `BaseHTTPMiddleware` ends the body where the application failed, and raises the failure only
     after that. Where no length was promised, or another middleware took the promise away, the client takes
     the body for whole. But it hands on a file to send in place of a body, and leaves the end to that; and a
-    file after the beginning of a body is what every server refuses.
+    file after the beginning of a body is what every server refuses. Where a middleware inside it hands on
+    nothing but heads and bodies, it does hand on a second head, which is as wrong.
     """
     try:
-        # What is said to this message is of no interest: `failure` goes its way.
+        # What is said to these messages is of no interest: `failure` goes its way.
         with suppress(Exception):
             await send({"type": "http.response.pathsend", "path": ""})
+            await send({"type": "http.response.start", "status": 500, "headers": []})
     except asyncio.CancelledError:
         # The middleware has failed of it, and tells nobody of the `failure` that it was for.
         logger.log(logging.ERROR, "a body was cut: %r", failure, exc_info=failure)

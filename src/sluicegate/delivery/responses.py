@@ -83,6 +83,7 @@ class StreamResponse(StreamingResponse):
         recognised = recognise(content, self.charset)
         self._body = recognised.body
         self._own_iterator = self.body_iterator = _iterate(self._body)  # type: ignore[assignment]
+        self._is_sent = False
         self.status_code = status_code
         self.media_type = self.media_type if media_type is None else media_type
         self.background = background
@@ -105,31 +106,34 @@ class StreamResponse(StreamingResponse):
             self.headers.setdefault("content-length", str(recognised.length))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
+        """Send the response. Raises `RuntimeError` the second time: its content is gone, or going."""
+        if self._is_sent:
+            raise RuntimeError("a StreamResponse is sent once: make one for each request")
+        self._is_sent = True
         try:
             async with owned(self._sent_body()) as body:
                 if scope["type"] == "websocket":
-                    await self._stream(body, scope, self._wrap_websocket_denial_send(send))
+                    await self._stream(body, scope, self._wrap_websocket_denial_send(send), _look_away)
                 else:
-                    async with ClientWatch(receive):
-                        await self._stream(body, scope, send)
+                    async with ClientWatch(receive, discarded=_warn_of_lost_body) as watch:
+                        await self._stream(body, scope, send, watch.look)
         except ClientGone:
             logger.debug("the client left before the end of %s", scope.get("path"))
         if self.background is not None:
             await self.background()
 
-    async def _stream(self, body: Body, scope: Scope, send: Send) -> None:
+    async def _stream(self, body: Body, scope: Scope, send: Send, look: Callable[[], None]) -> None:
         head = Head(self.status_code, _decoded(self.raw_headers), self._length())
         if scope.get("method") == "HEAD" or self.status_code in _NO_CONTENT:
             await send_head(head, send)
             await send_end(send)
         elif self.headers.get("content-type", "").startswith("text/event-stream"):
             await send_head(head, send)
-            await Pump(head.length, body, send).run()
+            await Pump(head.length, body, send, look).run()
         else:
             begun = await begin(head, body)
             await send_head(head, send)
-            await Pump(head.length, begun, send).run()
+            await Pump(head.length, begun, send, look).run()
 
     def _sent_body(self) -> Body:
         """What was given, unless somebody has put another iterator in its place."""
@@ -329,6 +333,18 @@ def object_route(
         return endpoint
 
     return register
+
+
+def _warn_of_lost_body(size: int) -> None:
+    logger.warning(
+        "%d bytes of the request's body came while the response was being sent, and were thrown away: "
+        "an endpoint that needs them reads the body before it returns",
+        size,
+    )
+
+
+def _look_away() -> None:
+    """The client of a WebSocket is nobody's to watch."""
 
 
 async def _iterate(body: Body) -> AsyncIterator[Chunk]:

@@ -93,7 +93,7 @@ async def serve(wanted: Wanted, scope: Mapping[str, Any], receive: Receive, send
     fields = end_to_end([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
     account = Account(scope["method"], fields, _request_id(fields), offer.note_parked)
     try:
-        await _judged(_Call(wanted, account, fields), receive, send)
+        await _judged(_Call(wanted, account, fields, ClientWatch(receive, offer.limit)), send)
     finally:
         if offer.observe is not None:
             account.report(offer.observe, wanted.asked)
@@ -104,11 +104,11 @@ def _request_id(fields: dict[str, str]) -> str:
     return accepted_request_id(fields.get(REQUEST_ID)) or secrets.token_hex(8)
 
 
-async def _judged(call: _Call, receive: Receive, send: Send) -> None:
+async def _judged(call: _Call, send: Send) -> None:
     """Run the call, and note in its account how it ended."""
     account, wanted = call.account, call.wanted
     try:
-        await call.run(receive, send)
+        await call.run(send)
         account.outcome = Outcome.COMPLETE
     except ClientGone:
         account.outcome = Outcome.CLIENT_GONE
@@ -128,20 +128,20 @@ async def _judged(call: _Call, receive: Receive, send: Send) -> None:
 
 @dataclass(slots=True)
 class _Call:
-    """A request on its way: what it is for, its fields, its body, and when the origin was asked."""
+    """A request on its way: what it is for, its fields, its client, its body, when the origin was asked."""
 
     wanted: Wanted
     account: Account
     fields: dict[str, str]
+    watch: ClientWatch
     body: Body = NOTHING
     asked_at: float | None = None
 
-    async def run(self, receive: Receive, send: Send) -> None:
+    async def run(self, send: Send) -> None:
         """Answer, and close the body."""
-        watch = ClientWatch(receive, self.wanted.offer.limit)
         try:
-            async with watch:
-                await self._serve(watch.paced(send))
+            async with self.watch:
+                await self._serve(self.watch.paced(send))
         finally:
             # When the watch has ended: servers report a disconnect as soon as the answer is complete, and
             # that must not interrupt the closing.
@@ -188,9 +188,9 @@ class _Call:
         self.account.note_head(head, outcome.span if isinstance(outcome, Partial) else None)
         if throttles := self.wanted.throttles:
             await send_head_on(send)
-            await self._pump(Pump(head.length, ThrottledBody(begun, throttles), send))
+            await self._pump(Pump(head.length, ThrottledBody(begun, throttles), send, self.watch.look))
         else:
-            await self._pump(Pump(head.length, begun, send))
+            await self._pump(Pump(head.length, begun, send, self.watch.look))
 
     async def _pump(self, pump: Pump) -> None:
         try:

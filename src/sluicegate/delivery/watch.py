@@ -15,8 +15,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 GRACE_SECONDS: Final = 0.2
-"""Watching begins this late: most answers are over by then, and cost a timer instead of a task. With the
-time that a cancellation takes, a client that leaves is noticed well within a second."""
+"""Watching begins this late, or with the first `look`: most answers are over by then, and cost a timer
+instead of a task. With the time that a cancellation takes, a client that leaves is noticed well within a
+second."""
 
 
 class ClientWatch:
@@ -24,11 +25,18 @@ class ClientWatch:
 
     That is `ClientGone` if it disconnected, and `ClientTooSlow` if there is a `limit` and it took less of
     what was sent by `paced`. A cancellation that comes from elsewhere passes through as it is. Spec 2.3
-    servers let `send` return silently after a disconnect, so `receive` is the only one to tell.
+    servers let `send` return silently after a disconnect, so `receive` is the only one to tell. What else it
+    tells is a piece of the request's body, which is gone: `discarded` is called with its size.
     """
 
-    def __init__(self, receive: Receive, limit: DrainLimit | None = None) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        limit: DrainLimit | None = None,
+        discarded: Callable[[int], None] | None = None,
+    ) -> None:
         self._receive = receive
+        self._discarded = discarded
         self._limit = limit
         self._pace = None if limit is None else Pace(limit)
         self._lost: ClientGone | ClientTooSlow | None = None
@@ -65,12 +73,21 @@ class ClientWatch:
             self._judging = loop.call_later(self._limit.seconds, self._judge)
         return self
 
+    def look(self) -> None:
+        """Watch from now on. Raises what the client was lost by, if the block outlived its cancellation."""
+        if self._lost is not None:
+            raise self._lost
+        if self._watcher is None:
+            self._timer.cancel()
+            self._start()
+
     def _start(self) -> None:
         self._watcher = self._task.get_loop().create_task(self._watch(), name="sluicegate-watch")
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        while (message := await self._receive())["type"] != "http.disconnect":
+            if self._discarded is not None and message.get("body"):
+                self._discarded(len(message["body"]))
         self._lose(ClientGone("the client disconnected"))
 
     def _judge(self) -> None:
