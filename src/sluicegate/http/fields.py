@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import quote
 
 from sluicegate.errors import BadFieldValue
@@ -13,6 +13,10 @@ Fields = tuple[tuple[str, str], ...]
 """Header fields in order: names in lower case, values as text that encodes to Latin-1."""
 
 Disposition = Literal["inline", "attachment"]
+
+GUARDED: Final = "sluicegate.guarded"
+"""Where an ASGI scope says `True` under this key, the request was let in, and another one for the same object
+may not be: an answer without a `Cache-Control` of its own is then not for shared caches."""
 
 # RFC 9110 sections 5.1 and 5.5: field-name is a token; a value has no control character but the tab.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
