@@ -27,6 +27,7 @@ from sluicegate.sources.aws import (
 from sluicegate.sources.base import EmptyBody, Found, OpenOutcome, OpenRequest
 from sluicegate.sources.http import AIOHTTP_ERRORS, POOL_SECONDS, AiohttpBody
 from sluicegate.sources.http import translate as translate_aiohttp
+from sluicegate.sources.lifetime import Lifetime
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
 from sluicegate.trust import client_context
 
@@ -42,11 +43,17 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
         if self.location.scheme != "s3":
             raise BadOptions(f"{url!r}: aiobotocore reads s3:// only")
         self._options = options
+        self._lifetime = Lifetime(str(self.location))
         self._stack = AsyncExitStack()
         self.client: Any = None
 
     async def __aenter__(self) -> Self:
         """Make the client, once: it costs tens of milliseconds."""
+        with self._lifetime.entering():
+            await self._make_client()
+        return self
+
+    async def _make_client(self) -> None:
         await asyncio.to_thread(client_context, self._options.tls_verify, BadOptions)
         session = AioSession(profile=self._options.profile)
         config = AioConfig(http_session_cls=_BoundedSession, **client_settings(self._options))
@@ -57,7 +64,6 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
         except (boto.BotoCoreError, ValueError) as exc:
             raise BadOptions(f"{self.location}: {exc}") from exc
         ask_for_region_once(self.client)
-        return self
 
     async def __aexit__(
         self,
@@ -66,15 +72,14 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
         traceback: TracebackType | None,
     ) -> None:
         """Close the client and its connections."""
+        self._lifetime.leave()
         self.client = None
         await self._stack.aclose()
 
     async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
         """Ask the bucket for `key`."""
         if self.client is None:
-            raise RuntimeError(
-                f"the source {self.location} is not open: enter it in the application's lifespan"
-            )
+            raise self._lifetime.closed()
         what = f"{self.location} {key!r}"
         arguments = parameters(self.location, key, request)
         try:

@@ -28,6 +28,7 @@ from sluicegate.sources.aws import (
 )
 from sluicegate.sources.base import Body, Chunk, EmptyBody, Found, OpenOutcome, OpenRequest
 from sluicegate.sources.botocore_calls import WaitingCall, make_interruptible, shut_down
+from sluicegate.sources.lifetime import Lifetime
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions, parse_location
 from sluicegate.sources.threads import ThreadBody
 from sluicegate.sources.translation import as_break
@@ -51,15 +52,17 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
         if self.location.scheme != "s3":
             raise BadOptions(f"{url!r}: botocore reads s3:// only")
         self._options = options
+        self._lifetime = Lifetime(str(self.location))
         self._threads: ThreadPoolExecutor | None = None
         self.client: Any = None
 
     async def __aenter__(self) -> Self:
         """Make the client, once: it costs tens of milliseconds, in a thread."""
-        try:
-            self.client = await asyncio.to_thread(self._make_client)
-        except (boto.BotoCoreError, ValueError) as exc:
-            raise BadOptions(f"{self.location}: {exc}") from exc
+        with self._lifetime.entering():
+            try:
+                self.client = await asyncio.to_thread(self._make_client)
+            except (boto.BotoCoreError, ValueError) as exc:
+                raise BadOptions(f"{self.location}: {exc}") from exc
         # As many as there may be connections: a thread that waits for an answer cannot be stopped, and
         # those whose caller has gone must not hold up the others. Bodies have threads of their own.
         self._threads = ThreadPoolExecutor(self._options.max_connections, "sluicegate-botocore")
@@ -82,6 +85,7 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
         traceback: TracebackType | None,
     ) -> None:
         """Close the client and its connections."""
+        self._lifetime.leave()
         client, self.client = self.client, None
         threads, self._threads = self._threads, None
         if threads is not None:
@@ -92,9 +96,7 @@ class BotocoreSource(AbstractAsyncContextManager["BotocoreSource"]):
     async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
         """Ask the bucket for `key`, in a thread."""
         if self._threads is None:
-            raise RuntimeError(
-                f"the source {self.location} is not open: enter it in the application's lifespan"
-            )
+            raise self._lifetime.closed()
         waiting = WaitingCall()
         call = self._threads.submit(self._open, key, request, waiting)
         try:

@@ -31,6 +31,7 @@ from sluicegate.http.validators import format_date
 from sluicegate.sources.base import Chunk, EmptyBody, Found, OpenOutcome, OpenRequest
 from sluicegate.sources.connecting import GuardedResolver
 from sluicegate.sources.headers import describe, error_for_status, span_of
+from sluicegate.sources.lifetime import Lifetime
 from sluicegate.sources.options import DEFAULT_HTTP_OPTIONS, BadOptions, HttpOptions
 from sluicegate.sources.redirects import Origin, Policy, harmless, parse_host_pattern
 from sluicegate.sources.translation import as_break, by_table
@@ -90,30 +91,32 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
         self._headers = check_fields(options.headers)
         self._policy = _policy(origin_of(URL(self.base_url)), options)
         self._resolver = resolver
+        self._lifetime = Lifetime(self.base_url)
         self._names: GuardedResolver | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         """Make the client session. Nothing is sent yet."""
-        options = self._options
-        tls = await asyncio.to_thread(client_context, options.tls_verify, BadOptions)
-        self._names = GuardedResolver(self._policy, self._resolver)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=options.max_connections, ssl=tls, resolver=self._names),
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=options.connect_timeout + POOL_SECONDS,
-                sock_connect=options.connect_timeout,
-                sock_read=options.read_timeout,
-            ),
-            # The body is relayed in the coding that it has, with the length that it has.
-            auto_decompress=False,
-            read_bufsize=READ_BUFFER,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent",),
-            # A proxy would connect to addresses that it looks up itself, and `.netrc` holds credentials.
-            trust_env=False,
-        )
+        with self._lifetime.entering():
+            options = self._options
+            tls = await asyncio.to_thread(client_context, options.tls_verify, BadOptions)
+            self._names = GuardedResolver(self._policy, self._resolver)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=options.max_connections, ssl=tls, resolver=self._names),
+                timeout=aiohttp.ClientTimeout(
+                    total=None,
+                    connect=options.connect_timeout + POOL_SECONDS,
+                    sock_connect=options.connect_timeout,
+                    sock_read=options.read_timeout,
+                ),
+                # The body is relayed in the coding that it has, with the length that it has.
+                auto_decompress=False,
+                read_bufsize=READ_BUFFER,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent",),
+                # A proxy would connect to addresses that it looks up itself, and `.netrc` holds credentials.
+                trust_env=False,
+            )
         return self
 
     async def __aexit__(
@@ -123,6 +126,7 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
         traceback: TracebackType | None,
     ) -> None:
         """Close the session and its connections."""
+        self._lifetime.leave()
         session, names, self._session, self._names = self._session, self._names, None, None
         try:
             if session is not None:
@@ -158,9 +162,7 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
 
     async def _ask(self, method: str, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
         if self._session is None:
-            raise RuntimeError(
-                f"the source {self.base_url} is not open: enter it in the application's lifespan"
-            )
+            raise self._lifetime.closed()
         try:
             return await self._session.request(method, url, headers=headers, allow_redirects=False)
         except (aiohttp.ClientError, OSError, ValueError) as exc:

@@ -43,6 +43,7 @@ from sluicegate.sources.base import (
     OpenRequest,
     check_key,
 )
+from sluicegate.sources.lifetime import Lifetime
 from sluicegate.sources.obstore_texts import cause_in, first_line, is_not_partial, status_in
 from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, Location, StoreOptions, parse_location
 from sluicegate.sources.translation import as_break, by_table
@@ -101,6 +102,7 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         self.location = parse_location(url)
         self._options = options
         self._is_at_hand = self.location.scheme == "memory"
+        self._lifetime = Lifetime(str(self.location))
         self._client: Client | None = None
         self._derived: OrderedDict[str, Client] = OrderedDict()
 
@@ -108,20 +110,19 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
     def client(self) -> Client:
         """obstore's own object for this store."""
         if self._client is None:
-            raise RuntimeError(
-                f"the source {self.location} is not open: enter it in the application's lifespan"
-            )
+            raise self._lifetime.closed()
         return self._client
 
     async def __aenter__(self) -> Self:
         """Make the client. Nothing is sent yet."""
-        # Reading CA files and shared credentials blocks.
-        try:
-            self._client = await asyncio.to_thread(_make_client, self.location, self._options)
-        except BadOptions:
-            raise
-        except OBSTORE_ERRORS as exc:
-            raise BadOptions(f"{self.location}: {first_line(str(exc))}") from exc
+        with self._lifetime.entering():
+            # Reading CA files and shared credentials blocks.
+            try:
+                self._client = await asyncio.to_thread(_make_client, self.location, self._options)
+            except BadOptions:
+                raise
+            except OBSTORE_ERRORS as exc:
+                raise BadOptions(f"{self.location}: {first_line(str(exc))}") from exc
         return self
 
     async def __aexit__(
@@ -131,6 +132,7 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         traceback: TracebackType | None,
     ) -> None:
         """Drop the client; obstore closes its connections with it."""
+        self._lifetime.leave()
         self._client = None
         self._derived.clear()
 
