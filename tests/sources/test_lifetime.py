@@ -11,7 +11,7 @@ from sluicegate.sources.object_store import ObjectStore
 from sluicegate.sources.opening import store_source
 from sluicegate.sources.options import BadOptions
 from sluicegate.testing import FaultyOrigin
-from tests.sources.stores import KINDS, content_of, source_at
+from tests.sources.stores import KINDS, Kind, content_of, source_at
 
 CONTENT = b"content"
 
@@ -82,3 +82,16 @@ def test_source_that_nobody_can_leave_any_more_is_entered_again(tmp_path: Path) 
 
     asyncio.run(source.__aenter__())  # type: ignore[arg-type]
     assert asyncio.run(whole()) == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["aiobotocore", "http"])
+def test_source_with_connections_of_another_event_loop_says_so(
+    kind: Kind, faulty_origin: FaultyOrigin
+) -> None:
+    source = source_at(kind, faulty_origin.url)
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(source.__aenter__())
+        with pytest.raises(RuntimeError, match="was opened in another event loop"):
+            second.run(source.open("key", OpenRequest()))
+        first.run(source.__aexit__(None, None, None))
+    assert not faulty_origin.requests

@@ -80,6 +80,7 @@ class AiobotocoreSource(AbstractAsyncContextManager["AiobotocoreSource"]):
         """Ask the bucket for `key`."""
         if self.client is None:
             raise self._lifetime.closed()
+        self._lifetime.check_loop()
         what = f"{self.location} {key!r}"
         arguments = parameters(self.location, key, request)
         try:

@@ -163,6 +163,7 @@ class HttpSource(AbstractAsyncContextManager["HttpSource"]):
     async def _ask(self, method: str, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
         if self._session is None:
             raise self._lifetime.closed()
+        self._lifetime.check_loop()
         try:
             return await self._session.request(method, url, headers=headers, allow_redirects=False)
         except (aiohttp.ClientError, OSError, ValueError) as exc:

@@ -33,6 +33,13 @@ class Lifetime:
         """End."""
         self._loop = None
 
+    def check_loop(self) -> None:
+        """Raise `RuntimeError` in any event loop but the one that the source's connections belong to."""
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError(
+                f"the source {self._name} was opened in another event loop: enter it in the one that uses it"
+            )
+
     def closed(self) -> RuntimeError:
         """The error for whoever uses a source that is not open."""
         return RuntimeError(f"the source {self._name} is not open: enter it in the application's lifespan")
