@@ -31,6 +31,7 @@ from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfia
 from sluicegate.http.fields import number
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import Span, format_range, parse_content_range
+from sluicegate.sources.aws_settings import given_region
 from sluicegate.sources.base import OpenRequest, check_key
 from sluicegate.sources.headers import describe, error_for_status, span_of
 from sluicegate.sources.options import BadOptions, Location, StoreOptions
@@ -90,7 +91,7 @@ def client_settings(options: StoreOptions) -> dict[str, Any]:
 def client_arguments(session: Any, options: StoreOptions) -> dict[str, Any]:
     """Keyword arguments for `create_client("s3", ...)` beside `config`."""
     return {
-        "region_name": options.region or session.get_config_variable("region") or DEFAULT_REGION,
+        "region_name": given_region(options) or session.get_config_variable("region") or DEFAULT_REGION,
         "endpoint_url": options.endpoint_url,
         "aws_access_key_id": options.access_key_id,
         "aws_secret_access_key": options.secret_access_key,
@@ -189,27 +190,57 @@ def _http(response: Mapping[str, Any]) -> tuple[dict[str, str], int]:
     return fields, int(metadata.get("HTTPStatusCode", 0))
 
 
+class SharedFiles:
+    """What the shared AWS configuration files say of a profile, or without one. Raises `BadOptions`."""
+
+    def __init__(self, profile: str | None) -> None:
+        self._profile = profile
+        self._session = botocore.session.Session(profile=profile)
+        try:
+            self._settings = self._session.get_scoped_config()
+        except boto.ProfileNotFound as exc:
+            missing = self._session.profile
+            raise BadOptions(f"profile {missing!r} is not in the shared AWS configuration files") from exc
+        except boto.BotoCoreError as exc:
+            raise BadOptions(f"the shared AWS configuration files cannot be read: {exc}") from exc
+
+    @property
+    def region(self) -> str | None:
+        """The region to sign for."""
+        region: str | None = self._settings.get("region")
+        return region
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The address for S3, or for all services."""
+        if self._session.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        services = self._session.full_config.get("services", {}).get(self._settings.get("services"), {})
+        endpoint_url: str | None = services.get("s3", {}).get("endpoint_url")
+        return endpoint_url or self._settings.get("endpoint_url")
+
+    def credentials(self) -> ProfileCredentials | None:
+        """The credentials that botocore finds, if any."""
+        try:
+            credentials = self._session.get_credentials()
+        except boto.BotoCoreError as exc:
+            # Its text may hold what a credential_process has printed.
+            what = type(exc).__name__
+            raise BadOptions(f"credentials of the shared AWS configuration files: {what}") from exc
+        if credentials is not None:
+            return ProfileCredentials(credentials)
+        if self._profile is None:
+            return None
+        raise BadOptions(
+            f"profile {self._profile!r} has no credentials in the shared AWS configuration files"
+        )
+
+
 class ProfileCredentials:
     """Credentials of botocore's chain for obstore, which knows no profiles. Refreshed as they expire."""
 
     def __init__(self, credentials: Any) -> None:
         self._credentials = credentials
-
-    @classmethod
-    def of(cls, profile: str | None) -> ProfileCredentials | None:
-        """The credentials of `profile`, or those that botocore finds without one, if any."""
-        session = botocore.session.Session(profile=profile)
-        try:
-            credentials = session.get_credentials()
-        except boto.ProfileNotFound as exc:
-            raise BadOptions(f"profile {profile!r} is not in the shared AWS configuration files") from exc
-        except boto.BotoCoreError as exc:
-            # Its text may hold what a credential_process has printed.
-            what = type(exc).__name__
-            raise BadOptions(f"credentials of the shared AWS configuration files: {what}") from exc
-        if credentials is None and profile is not None:
-            raise BadOptions(f"profile {profile!r} has no credentials in the shared AWS configuration files")
-        return None if credentials is None else cls(credentials)
 
     def __call__(self) -> dict[str, Any]:
         """What obstore's `credential_provider` returns."""

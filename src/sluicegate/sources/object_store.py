@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +31,7 @@ from sluicegate.http.media_types import media_type_of
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import FromTo, RangeSpec, Span, Suffix
 from sluicegate.http.validators import origin_etag, to_http_seconds
+from sluicegate.sources.aws_settings import S3Settings, s3_settings
 from sluicegate.sources.base import (
     CHUNK_SIZE,
     SMALL,
@@ -102,6 +101,7 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         self.location = parse_location(url)
         self._options = options
         self._is_at_hand = self.location.scheme == "memory"
+        self._settings = S3Settings()
         self._lifetime = Lifetime(str(self.location))
         self._client: Client | None = None
         self._derived: OrderedDict[str, Client] = OrderedDict()
@@ -118,12 +118,17 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         with self._lifetime.entering():
             # Reading CA files and shared credentials blocks.
             try:
-                self._client = await asyncio.to_thread(_make_client, self.location, self._options)
+                self._client = await asyncio.to_thread(self._make_first)
             except BadOptions:
                 raise
             except OBSTORE_ERRORS as exc:
                 raise BadOptions(f"{self.location}: {first_line(str(exc))}") from exc
         return self
+
+    def _make_first(self) -> Client:
+        if self.location.scheme == "s3":
+            self._settings = s3_settings(self._options)
+        return _make_client(self.location, self._options, self._settings)
 
     async def __aexit__(
         self,
@@ -186,7 +191,9 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
         above, path = _split_at_empty_segment(key)
         derived = self._derived.get(above)
         if derived is None:
-            derived = await asyncio.to_thread(_make_client, self.location, self._options, above)
+            derived = await asyncio.to_thread(
+                _make_client, self.location, self._options, self._settings, above
+            )
             self._derived[above] = derived
         self._derived.move_to_end(above)
         while len(self._derived) > MAX_DERIVED:
@@ -370,11 +377,13 @@ def _split_at_empty_segment(key: str) -> tuple[str, str]:
     return f"{above}/"[1:], below
 
 
-def _make_client(location: Location, options: StoreOptions, above: str | None = None) -> Client:
+def _make_client(
+    location: Location, options: StoreOptions, settings: S3Settings, above: str | None = None
+) -> Client:
     """obstore's client; `above` is a key prefix that becomes a part of its base address (S3 only)."""
     match location.scheme:
         case "s3":
-            return _s3(location, options, above)
+            return _s3(location, options, settings, above)
         case "gs":
             return store.GCSStore(
                 location.bucket,
@@ -408,12 +417,9 @@ def _make_client(location: Location, options: StoreOptions, above: str | None = 
             return store.MemoryStore()
 
 
-def _s3(location: Location, options: StoreOptions, above: str | None) -> Client:
-    endpoint = (
-        options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    )
-    bucket, virtual = location.bucket, options.addressing == "virtual"
-    address = _virtual_endpoint(endpoint, bucket, options.region) if virtual else endpoint
+def _s3(location: Location, options: StoreOptions, settings: S3Settings, above: str | None) -> Client:
+    endpoint, bucket, virtual = settings.endpoint_url, location.bucket, options.addressing == "virtual"
+    address = _virtual_endpoint(endpoint, bucket, settings.region) if virtual else endpoint
     if above is not None:
         # obstore puts no more than a slash behind the bucket of path style, and leaves this one as it is.
         bucket = quote(above) if virtual else f"{bucket}/{quote(above)}"
@@ -421,10 +427,10 @@ def _s3(location: Location, options: StoreOptions, above: str | None) -> Client:
         bucket,
         client_options=_client_options(options, endpoint),
         retry_config=_retries(options),
-        credential_provider=_given_credentials(options) or _profile_credentials(options),
+        credential_provider=settings.credentials,
         config=_given(
             endpoint=address,
-            region=options.region,
+            region=settings.region,
             skip_signature=options.anonymous or None,
             virtual_hosted_style_request=(virtual and above is None) or None,
         ),
@@ -433,47 +439,8 @@ def _s3(location: Location, options: StoreOptions, above: str | None) -> Client:
 
 def _virtual_endpoint(endpoint: str | None, bucket: str, region: str | None) -> str:
     """The address with the bucket in its host name, as obstore wants it for virtual-hosted style."""
-    known = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    parts = urlsplit(endpoint or f"https://s3.{known}.amazonaws.com")
+    parts = urlsplit(endpoint or f"https://s3.{region or 'us-east-1'}.amazonaws.com")
     return f"{parts.scheme}://{bucket}.{parts.netloc}"
-
-
-def _given_credentials(options: StoreOptions) -> Callable[[], Any] | None:
-    """The keys of `options`: as settings, obstore would add a session token of the environment to them."""
-    if options.access_key_id is None:
-        return None
-    credentials = {
-        "access_key_id": options.access_key_id,
-        "secret_access_key": options.secret_access_key,
-        "token": options.session_token,
-        "expires_at": None,
-    }
-    return lambda: credentials
-
-
-def _profile_credentials(options: StoreOptions) -> Any:
-    """Credentials from the shared AWS files, which obstore does not read; `None` where they are not meant."""
-    if options.anonymous:
-        return None
-    profile = options.profile or os.environ.get("AWS_PROFILE")
-    if profile is None and ("AWS_ACCESS_KEY_ID" in os.environ or not _has_shared_files()):
-        return None
-    try:
-        # Not at the top: botocore is an extra, and takes 0.1 s to import.
-        from sluicegate.sources.aws import ProfileCredentials  # noqa: PLC0415
-    except ImportError as exc:
-        if profile is None:
-            return None
-        raise BadOptions(f"profile {profile!r} needs botocore: pip install 'sluicegate[botocore]'") from exc
-    return ProfileCredentials.of(profile)
-
-
-def _has_shared_files() -> bool:
-    files = (
-        os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
-        os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
-    )
-    return any(Path(file).expanduser().is_file() for file in files)
 
 
 def _client_options(options: StoreOptions, endpoint: str | None) -> Any:

@@ -75,8 +75,12 @@ class StoreOptions:
     """Options of a store. What is `None` comes from the provider's usual environment or its default.
 
     Credentials: with `access_key_id` and `secret_access_key` (and `session_token`) those; with `profile`
-    that profile of the shared AWS files (needs the `botocore` extra); with `anonymous` none; otherwise the
-    usual chain of the provider: environment, profile, web identity, container, instance.
+    that profile of the shared AWS files; with `anonymous` none; otherwise the usual chain of the provider:
+    environment, profile, web identity, container, instance.
+
+    `region` and `endpoint_url` of S3 come from the options, else from the environment (`AWS_REGION` or
+    `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`), else from the shared AWS files. What
+    those files say is read by the `botocore` extra alone.
 
     `tls_verify` is true, false, or the path of a file of CA certificates (PEM). Times are in seconds:
     `connect_timeout` to connect, `read_timeout` without any progress. No limit is on the whole of a body.

@@ -1,0 +1,98 @@
+"""What an S3 client is to know beside its options: AWS's environment, and the shared files (`~/.aws`).
+
+obstore reads no such files. botocore, which is an extra, reads them for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.sources.options import BadOptions, StoreOptions
+
+if TYPE_CHECKING:
+    from sluicegate.sources.aws import SharedFiles
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """What obstore is to be told of; what is `None` it finds out for itself.
+
+    `credentials` is what it takes as `credential_provider`.
+    """
+
+    region: str | None = None
+    endpoint_url: str | None = None
+    credentials: Callable[[], Any] | None = None
+
+
+def given_region(options: StoreOptions) -> str | None:
+    """The region of the options, or of the environment."""
+    return options.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
+def given_endpoint(options: StoreOptions) -> str | None:
+    """The endpoint of the options, or of the environment."""
+    return options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+def s3_settings(options: StoreOptions) -> S3Settings:
+    """The settings for a store with `options`. Reads files; raises `BadOptions` for those that are wrong."""
+    given = S3Settings(given_region(options), given_endpoint(options), _given_keys(options))
+    wants_keys = _are_keys_in_files(options)
+    if not _are_files_meant(options) or (given.region and given.endpoint_url and not wants_keys):
+        return given
+    files = _shared_files(options, wants_keys=wants_keys)
+    if files is None:
+        return given
+    return S3Settings(
+        given.region or files.region,
+        given.endpoint_url or files.endpoint_url,
+        files.credentials() if wants_keys else given.credentials,
+    )
+
+
+def _shared_files(options: StoreOptions, *, wants_keys: bool) -> SharedFiles | None:
+    """The shared files; `None` where nobody can read them, and nothing was said that only they can tell."""
+    profile = options.profile or os.environ.get("AWS_PROFILE")
+    try:
+        # Not at the top: botocore is an extra, and takes 0.1 s to import.
+        from sluicegate.sources.aws import SharedFiles  # noqa: PLC0415
+    except ImportError as exc:
+        if profile is None or not wants_keys:
+            return None
+        raise BadOptions(f"profile {profile!r} needs botocore: pip install 'sluicegate[botocore]'") from exc
+    return SharedFiles(profile)
+
+
+def _given_keys(options: StoreOptions) -> Callable[[], Any] | None:
+    """The keys of `options`: as settings, obstore would add a session token of the environment to them."""
+    if options.access_key_id is None:
+        return None
+    credentials = {
+        "access_key_id": options.access_key_id,
+        "secret_access_key": options.secret_access_key,
+        "token": options.session_token,
+        "expires_at": None,
+    }
+    return lambda: credentials
+
+
+def _are_keys_in_files(options: StoreOptions) -> bool:
+    """Whether the keys are those of the shared files, if there are any."""
+    if options.anonymous or options.access_key_id is not None:
+        return False
+    profile = options.profile or os.environ.get("AWS_PROFILE")
+    return profile is not None or "AWS_ACCESS_KEY_ID" not in os.environ
+
+
+def _are_files_meant(options: StoreOptions) -> bool:
+    files = (
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+        os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
+    )
+    has_profile = options.profile is not None or "AWS_PROFILE" in os.environ
+    return has_profile or any(Path(file).expanduser().is_file() for file in files)
