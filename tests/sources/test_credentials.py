@@ -108,6 +108,16 @@ async def test_profile_in_the_environment(
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+async def test_keys_in_the_environment_go_before_the_profile_there(
+    store: S3Server, client: Client, environment: Environment, tmp_path: Path
+) -> None:
+    (tmp_path / "credentials").write_text("[images]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    environment(AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "credentials"), AWS_PROFILE="images")
+    environment(AWS_ACCESS_KEY_ID=store.access_key, AWS_SECRET_ACCESS_KEY=store.secret_key)
+    assert await read(store, client) == b"content"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 async def test_profile_of_the_configuration_file(
     store: S3Server, client: Client, environment: Environment, tmp_path: Path
 ) -> None:

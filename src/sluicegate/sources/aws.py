@@ -194,13 +194,11 @@ class SharedFiles:
     """What the shared AWS configuration files say of a profile, or without one. Raises `BadOptions`."""
 
     def __init__(self, profile: str | None) -> None:
-        self._profile = profile
         self._session = botocore.session.Session(profile=profile)
         try:
             self._settings = self._session.get_scoped_config()
         except boto.ProfileNotFound as exc:
-            missing = self._session.profile
-            raise BadOptions(f"profile {missing!r} is not in the shared AWS configuration files") from exc
+            raise BadOptions(f"{self._named} is not in the shared AWS configuration files") from exc
         except boto.BotoCoreError as exc:
             raise BadOptions(f"the shared AWS configuration files cannot be read: {exc}") from exc
 
@@ -229,11 +227,13 @@ class SharedFiles:
             raise BadOptions(f"credentials of the shared AWS configuration files: {what}") from exc
         if credentials is not None:
             return ProfileCredentials(credentials)
-        if self._profile is None:
+        if self._session.profile is None:
             return None
-        raise BadOptions(
-            f"profile {self._profile!r} has no credentials in the shared AWS configuration files"
-        )
+        raise BadOptions(f"{self._named} has no credentials in the shared AWS configuration files")
+
+    @property
+    def _named(self) -> str:
+        return f"profile {self._session.profile!r}"
 
 
 class ProfileCredentials:

@@ -57,15 +57,15 @@ def s3_settings(options: StoreOptions) -> S3Settings:
 
 def _shared_files(options: StoreOptions, *, wants_keys: bool) -> SharedFiles | None:
     """The shared files; `None` where nobody can read them, and nothing was said that only they can tell."""
-    profile = options.profile or os.environ.get("AWS_PROFILE")
     try:
         # Not at the top: botocore is an extra, and takes 0.1 s to import.
         from sluicegate.sources.aws import SharedFiles  # noqa: PLC0415
     except ImportError as exc:
+        profile = options.profile or os.environ.get("AWS_PROFILE")
         if profile is None or not wants_keys:
             return None
         raise BadOptions(f"profile {profile!r} needs botocore: pip install 'sluicegate[botocore]'") from exc
-    return SharedFiles(profile)
+    return SharedFiles(options.profile)
 
 
 def _given_keys(options: StoreOptions) -> Callable[[], Any] | None:
@@ -85,8 +85,8 @@ def _are_keys_in_files(options: StoreOptions) -> bool:
     """Whether the keys are those of the shared files, if there are any."""
     if options.anonymous or options.access_key_id is not None:
         return False
-    profile = options.profile or os.environ.get("AWS_PROFILE")
-    return profile is not None or "AWS_ACCESS_KEY_ID" not in os.environ
+    # As botocore has it, those in the environment go before the profile there.
+    return options.profile is not None or "AWS_ACCESS_KEY_ID" not in os.environ
 
 
 def _are_files_meant(options: StoreOptions) -> bool:
