@@ -4,9 +4,11 @@ import asyncio
 import json
 import re
 import ssl
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -145,6 +147,84 @@ async def test_profile_that_does_not_exist_is_told_when_the_source_is_entered(
     environment(AWS_SHARED_CREDENTIALS_FILE=credentials_file(tmp_path, "default", store))
     with pytest.raises(BadOptions, match="nobody"):
         await read(store, client, profile="nobody")
+
+
+# obstore alone reads no shared files.
+
+
+@pytest.fixture
+def without_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sluicegate.sources.aws", None)
+
+
+async def warnings(caplog: pytest.LogCaptureFixture, **options: Any) -> list[str]:
+    """What is logged when a store is opened, and asked for a key with an empty segment."""
+    settings = StoreOptions(endpoint_url="http://127.0.0.1:9", attempts=1, **options)
+    async with store_source("s3://bucket", settings) as source:
+        with pytest.raises(SourceError):
+            await source.open("a//b", OpenRequest())
+    return [record.getMessage() for record in caplog.records if record.name == "sluicegate"]
+
+
+@pytest.mark.usefixtures("without_botocore")
+async def test_shared_files_that_nobody_can_read_are_told_of_once(
+    environment: Environment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "credentials").touch()
+    environment(AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "credentials"))
+    async with raw_origin((answer("404 Not Found"),)) as instance:
+        environment(AWS_METADATA_ENDPOINT=instance.url)
+        assert await warnings(caplog) == [
+            f"s3://bucket: {tmp_path}/credentials cannot be read without botocore: "
+            "pip install 'sluicegate[botocore]'"
+        ]
+
+
+@pytest.mark.usefixtures("without_botocore")
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [
+        pytest.param({"anonymous": True}, {}, id="anonymous"),
+        pytest.param({"access_key_id": "key", "secret_access_key": "secret"}, {}, id="options"),
+        pytest.param({}, {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}, id="environment"),
+        pytest.param(
+            {},
+            {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/nonexistent",
+            },
+            id="container",
+        ),
+    ],
+)
+async def test_shared_files_that_are_not_needed_are_not_told_of(
+    options: dict[str, Any],
+    variables: dict[str, str],
+    environment: Environment,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "credentials").touch()
+    environment(AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "credentials"), **variables)
+    assert await warnings(caplog, **options) == []
+
+
+@pytest.mark.usefixtures("without_botocore")
+async def test_nothing_is_told_of_where_there_are_no_shared_files(
+    environment: Environment, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with raw_origin((answer("404 Not Found"),)) as instance:
+        environment(AWS_METADATA_ENDPOINT=instance.url)
+        assert await warnings(caplog) == []
+
+
+@pytest.mark.usefixtures("without_botocore")
+async def test_profile_that_nobody_can_read_is_refused() -> None:
+    with pytest.raises(
+        BadOptions, match=r"profile 'images' needs botocore: pip install 'sluicegate\[botocore\]'"
+    ):
+        async with store_source("s3://bucket", StoreOptions(profile="images")):
+            pass
 
 
 @pytest.mark.parametrize("client", CLIENTS)

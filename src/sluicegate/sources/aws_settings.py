@@ -5,16 +5,25 @@ obstore reads no such files. botocore, which is an extra, reads them for it.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from sluicegate.sources.options import BadOptions, StoreOptions
+from sluicegate.sources.options import BadOptions, Location, StoreOptions
 
-if TYPE_CHECKING:
-    from sluicegate.sources.aws import SharedFiles
+logger = logging.getLogger("sluicegate")
+
+_KEYS_ELSEWHERE: Final = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+"""Variables of the environment that lead obstore to keys without botocore."""
+
+_INSTALL: Final = "pip install 'sluicegate[botocore]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +48,25 @@ def given_endpoint(options: StoreOptions) -> str | None:
     return options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
-def s3_settings(options: StoreOptions) -> S3Settings:
-    """The settings for a store with `options`. Reads files; raises `BadOptions` for those that are wrong."""
+def s3_settings(location: Location, options: StoreOptions) -> S3Settings:
+    """The settings for a store. Reads files; raises `BadOptions` for those that are wrong."""
     given = S3Settings(given_region(options), given_endpoint(options), _given_keys(options))
     wants_keys = _are_keys_in_files(options)
     if not _are_files_meant(options) or (given.region and given.endpoint_url and not wants_keys):
         return given
-    files = _shared_files(options, wants_keys=wants_keys)
-    if files is None:
+    try:
+        # Not at the top: botocore is an extra, and takes 0.1 s to import.
+        from sluicegate.sources.aws import SharedFiles  # noqa: PLC0415
+    except ImportError as exc:
+        if wants_keys:
+            _miss_botocore(location, options, exc)
         return given
+    files = SharedFiles(options.profile)
     return S3Settings(
         given.region or files.region,
         given.endpoint_url or files.endpoint_url,
         files.credentials() if wants_keys else given.credentials,
     )
-
-
-def _shared_files(options: StoreOptions, *, wants_keys: bool) -> SharedFiles | None:
-    """The shared files; `None` where nobody can read them, and nothing was said that only they can tell."""
-    try:
-        # Not at the top: botocore is an extra, and takes 0.1 s to import.
-        from sluicegate.sources.aws import SharedFiles  # noqa: PLC0415
-    except ImportError as exc:
-        profile = options.profile or os.environ.get("AWS_PROFILE")
-        if profile is None or not wants_keys:
-            return None
-        raise BadOptions(f"profile {profile!r} needs botocore: pip install 'sluicegate[botocore]'") from exc
-    return SharedFiles(options.profile)
 
 
 def _given_keys(options: StoreOptions) -> Callable[[], Any] | None:
@@ -90,9 +91,22 @@ def _are_keys_in_files(options: StoreOptions) -> bool:
 
 
 def _are_files_meant(options: StoreOptions) -> bool:
+    return options.profile is not None or "AWS_PROFILE" in os.environ or bool(_files_there())
+
+
+def _files_there() -> list[str]:
     files = (
         os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
         os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
     )
-    has_profile = options.profile is not None or "AWS_PROFILE" in os.environ
-    return has_profile or any(Path(file).expanduser().is_file() for file in files)
+    return [file for file in files if Path(file).expanduser().is_file()]
+
+
+def _miss_botocore(location: Location, options: StoreOptions, missing: ImportError) -> None:
+    """Say that nobody reads the files whose keys are wanted: who asked for a profile must not get others."""
+    profile = options.profile or os.environ.get("AWS_PROFILE")
+    if profile is not None:
+        raise BadOptions(f"profile {profile!r} needs botocore: {_INSTALL}") from missing
+    if not any(os.environ.get(name) for name in _KEYS_ELSEWHERE):
+        found = " and ".join(_files_there())
+        logger.warning("%s: %s cannot be read without botocore: %s", location, found, _INSTALL)

@@ -127,7 +127,7 @@ class ObjectStore(AbstractAsyncContextManager["ObjectStore"]):
 
     def _make_first(self) -> Client:
         if self.location.scheme == "s3":
-            self._settings = s3_settings(self._options)
+            self._settings = s3_settings(self.location, self._options)
         return _make_client(self.location, self._options, self._settings)
 
     async def __aexit__(
