@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 from starlette.requests import Request
+from starlette.responses import Response
 
 from sluicegate.access.any_of import AnyOf
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict, Verifier
@@ -18,6 +19,7 @@ from sluicegate.access.dependency import require
 from sluicegate.access.link_claims import LinkClaims
 from sluicegate.access.links import LinkOptions, SignedLinks
 from sluicegate.http.addresses import Network
+from sluicegate.http.fields import GUARDED
 from tests.delivery.raw_client import fetch
 from tests.servers.asgi import serve_in_thread
 
@@ -53,7 +55,7 @@ def guarded(verifier: Verifier, *, trusted_proxies: Sequence[Network] = ()) -> F
     app = FastAPI()
     guard = require(verifier, trusted_proxies=trusted_proxies)
 
-    @app.get("/{key:path}")
+    @app.api_route("/{key:path}", methods=["GET", "OPTIONS"])
     async def read(key: str, grant: Annotated[Grant, Depends(guard)]) -> dict[str, str | None]:
         return {"subject": grant.subject, "key": key}
 
@@ -109,6 +111,49 @@ async def test_refused_client_is_told_a_status_and_a_challenge_and_no_reason(
 ) -> None:
     answer = await fetch(url, path, fields=[] if shown is None else [("Authorization", shown)])
     assert (answer.status, answer.get("www-authenticate"), answer.content) == told
+
+
+async def test_503_says_when_to_come_again(url: str) -> None:
+    answer = await fetch(url, "/a", fields=[("Authorization", "Basic away")])
+    assert (answer.status, answer.get("retry-after")) == (503, "2")
+
+
+async def test_503_with_a_challenge_says_both() -> None:
+    class Away(Stateless):
+        async def verify(self, request: AccessRequest) -> Verdict:
+            return Refusal(reason="nobody to ask", status=503, challenge=BASIC)
+
+    async with asked_directly(guarded(Away())) as client:
+        answer = await client.get("/a")
+    assert (answer.headers["www-authenticate"], answer.headers["retry-after"]) == (BASIC, "2")
+
+
+async def test_browser_that_asks_for_the_methods_needs_no_credentials_and_is_nobody(url: str) -> None:
+    for fields in ([], [("Authorization", "Basic right")]):
+        answer = await fetch(url, "/a", method="OPTIONS", fields=fields)
+        assert (answer.status, answer.content) == (200, b'{"subject":null,"key":"a"}')
+    assert (await fetch(url, "/%2e%2e/a", method="OPTIONS")).status == 400
+
+
+@pytest.mark.parametrize(("method", "marked"), [("GET", True), ("OPTIONS", None)])
+async def test_request_that_is_let_in_is_marked_for_its_response(method: str, marked: bool | None) -> None:
+    marks = []
+
+    class Marked(Response):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            marks.append(scope.get(GUARDED))
+            await super().__call__(scope, receive, send)
+
+    inner, outer = FastAPI(), FastAPI()
+    outer.mount("/inner", inner)
+
+    @inner.api_route("/a", methods=[method], dependencies=[Depends(require(Password()))])
+    async def read() -> Response:
+        return Marked()
+
+    async with asked_directly(outer) as client:
+        await client.request(method, "/inner/a", headers={"authorization": "Basic right"})
+    assert marks == [marked]
 
 
 async def test_401_without_a_challenge_is_a_403() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -13,7 +13,11 @@ from starlette.requests import Request
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Verifier
 from sluicegate.http.addresses import Network, client_address
+from sluicegate.http.fields import GUARDED
 from sluicegate.http.paths import BadPath, below_mount, canonical_path, canonical_segments
+
+UNVERIFIED_RETRY_SECONDS: Final = 2
+"""When to come again where nobody could be asked who may read: what the gateway says too."""
 
 logger = logging.getLogger("sluicegate")
 
@@ -24,16 +28,24 @@ def require(
     """Return a dependency that lets a request pass if `verifier` grants it; its value is the `Grant`.
 
     Else it raises Starlette's `HTTPException`: 400 for a path that is none, 401 with `WWW-Authenticate`, 403,
-    or 503; the reason is logged. The verifier is to be entered in the application's lifespan, and the path
-    that it sees is the one below where the application is mounted. `trusted_proxies` are networks whose
+    or 503 with `Retry-After`; the reason is logged. OPTIONS passes, for browsers send it without credentials,
+    and its grant says nothing. The verifier is to be entered in the application's lifespan, and the path that
+    it sees is the one below where the application is mounted. `trusted_proxies` are networks whose
     `X-Forwarded-For` counts. The `filename` and the `cookie` of the grant are for the operation to send.
+
+    Where an `ObjectResponse` or a `StreamResponse` answers, its `Cache-Control` is then `private, no-cache`,
+    unless the response was given one: that of the object was not said for those who have to be let in.
     """
 
     # The annotation is evaluated by FastAPI, which has no name but those of this module.
     async def granted(request: Request) -> Grant:
-        verdict = await verifier.verify(_asked(request, trusted_proxies))
+        asked = _asked(request, trusted_proxies)
+        if request.method == "OPTIONS":
+            return Grant()
+        verdict = await verifier.verify(asked)
         if isinstance(verdict, Refusal):
             raise _refused(verdict)
+        request.scope[GUARDED] = True
         return verdict
 
     return granted
@@ -72,9 +84,12 @@ def _path(scope: Mapping[str, Any]) -> str:
 
 def _refused(refusal: Refusal) -> HTTPException:
     logger.info("access refused: %s", refusal.reason)
-    challenge, status = refusal.challenge, refusal.status
-    if challenge is None:
+    status, fields = refusal.status, {}
+    if refusal.challenge is not None:
+        fields["www-authenticate"] = refusal.challenge
+    elif status == HTTPStatus.UNAUTHORIZED:
         # RFC 9110, section 15.5.2: a 401 must have a challenge.
-        status = HTTPStatus.FORBIDDEN if status == HTTPStatus.UNAUTHORIZED else status
-        return HTTPException(status)
-    return HTTPException(status, headers={"www-authenticate": challenge})
+        status = HTTPStatus.FORBIDDEN
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        fields["retry-after"] = str(UNVERIFIED_RETRY_SECONDS)
+    return HTTPException(status, headers=fields or None)
