@@ -197,3 +197,8 @@ async def test_any_of_can_be_opened_again_after_it_was_closed() -> None:
         async with any_of:
             assert await any_of.verify(asked("/a")) == Grant(subject="a")
     assert log == ["+a", "-a", "+a", "-a"]
+
+
+def test_verifiers_without_names_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"verifiers is a mapping of names to verifiers, .* got list"):
+        AnyOf([SignedLinks(KEYS)])  # type: ignore[arg-type]

@@ -699,3 +699,10 @@ def test_any_claims_of_another_signer_are_refused(
 async def test_address_of_keys_serves_without_discovery(provider: OidcProvider) -> None:
     async with BearerTokens(options(provider), JwksClient(JwksUrl(provider.jwks_uri))) as tokens:
         assert isinstance(await tokens.verify(request(provider.token())), Grant)
+
+
+@pytest.mark.parametrize("place", [JwksUrl("https://a.example/keys"), Issuer("https://a.example/")])
+def test_address_in_the_place_of_keys_is_refused(place: JwksUrl | Issuer) -> None:
+    options = BearerOptions(issuer="https://a.example/", audience=("a",), algorithms=("RS256",))
+    with pytest.raises(TypeError, match=rf"give JwksClient\({type(place).__name__}"):
+        BearerTokens(options, place)  # type: ignore[arg-type]

@@ -20,6 +20,11 @@ class AnyOf:
     """
 
     def __init__(self, verifiers: Mapping[str, Verifier]) -> None:
+        if not isinstance(verifiers, Mapping):
+            raise TypeError(
+                "verifiers is a mapping of names to verifiers, such as {'links': links, 'keys': keys}, "
+                f"got {type(verifiers).__name__}"
+            )
         self._verifiers = tuple(verifiers.items())
         self._stack = AsyncExitStack()
 

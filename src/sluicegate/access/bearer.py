@@ -18,7 +18,7 @@ import jwt
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Verdict
 from sluicegate.access.bearer_options import BearerOptions
-from sluicegate.access.key_sets import KeySource
+from sluicegate.access.key_sets import Issuer, JwksUrl, KeySource
 from sluicegate.access.keys import VerificationKey
 
 MAX_TOKEN_CHARS: Final = 8 * 1024
@@ -56,7 +56,7 @@ REASONS: Final[tuple[tuple[type[jwt.PyJWTError], str], ...]] = (
 
 
 class BearerTokens:
-    """Verifies tokens with the keys of a source, which it enters and leaves.
+    """Verifies tokens with the keys of a source, which it enters and leaves: a `JwksClient` or `FileKeys`.
 
     `clock` tells seconds since 1970, for what is remembered.
     """
@@ -64,6 +64,8 @@ class BearerTokens:
     def __init__(
         self, options: BearerOptions, keys: KeySource, *, clock: Callable[[], float] = time.time
     ) -> None:
+        if isinstance(keys, JwksUrl | Issuer):
+            raise TypeError(f"keys is what fetches them: give JwksClient({keys!r})")
         self._options = options
         self._keys = keys
         self._clock = clock
