@@ -200,5 +200,5 @@ async def test_any_of_can_be_opened_again_after_it_was_closed() -> None:
 
 
 def test_verifiers_without_names_are_refused() -> None:
-    with pytest.raises(TypeError, match=r"verifiers is a mapping of names to verifiers, .* got list"):
+    with pytest.raises(TypeError, match=r"verifiers is a mapping, such as .*, got list"):
         AnyOf([SignedLinks(KEYS)])  # type: ignore[arg-type]

@@ -196,3 +196,8 @@ async def test_any_bytes_are_refused_without_an_exception(value: bytes, query: b
     seen = await verdict(shown, hash_key(KEY), parameter="key")
     assert isinstance(seen, Refusal)
     assert (seen.status, seen.challenge) == (401, CHALLENGE)
+
+
+def test_keys_without_names_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"keys is a mapping, such as .*, got list"):
+        ApiKeys(["x"], "files")  # type: ignore[arg-type]

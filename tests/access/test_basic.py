@@ -199,3 +199,8 @@ def _result_at_once(users: BasicUsers, shown: AccessRequest) -> Verdict | None:
     finally:
         verifying.close()
     return None
+
+
+def test_users_without_names_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"users is a mapping, such as .*, got list"):
+        BasicUsers(["x"], "files")  # type: ignore[arg-type]

@@ -1,5 +1,10 @@
 """Keys, names and claims of signed links that an operator cannot use, and what is told of them."""
 
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from sluicegate.access.errors import BadCredentials
@@ -19,6 +24,7 @@ from .signing import NEW_KEY, OLD_KEY
         pytest.param({"": OLD_KEY}, "needs 1 to 64", id="empty-id"),
         pytest.param({"a" * 65: OLD_KEY}, "needs 1 to 64", id="long-id"),
         pytest.param({"k1": NEW_KEY + "\udcff"}, "'k1' has characters", id="bytes-of-the-environment"),
+        pytest.param({1: NEW_KEY}, "the key id 1 needs 1 to 64", id="number-for-an-id"),
     ],
 )
 def test_keys_that_cannot_be_used_are_told_without_being_shown(keys: dict[str, str], words: str) -> None:
@@ -27,6 +33,32 @@ def test_keys_that_cannot_be_used_are_told_without_being_shown(keys: dict[str, s
     assert raised.value.__cause__ is None
     for secret in filter(None, keys.values()):
         assert secret[:31] not in str(raised.value)
+
+
+@pytest.mark.parametrize("secret", [b"k" * 32, 5, None], ids=["bytes", "number", "nothing"])
+def test_key_that_is_no_text_is_told_by_its_id_and_what_makes_one(secret: Any) -> None:
+    told = f"the key 'k1' is of type {type(secret).__name__}, and must be text of at least 32 characters: "
+    with pytest.raises(BadCredentials, match=re.escape(told) + r".*secrets.token_urlsafe\(32\)"):
+        SignedLinks({"k2": NEW_KEY, "k1": secret})
+
+
+@pytest.mark.parametrize("keys", [OLD_KEY, [OLD_KEY], None], ids=["text", "list", "nothing"])
+def test_keys_without_ids_are_refused(keys: Any) -> None:
+    with pytest.raises(TypeError, match=r"keys is a mapping, such as {'k1': secret}, got") as raised:
+        SignedLinks(keys)
+    assert OLD_KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("seconds", ["7d", timedelta(days=7), None, float("nan"), 0, -1], ids=str)
+def test_lifetime_that_is_no_number_of_seconds_is_told(seconds: Any) -> None:
+    with pytest.raises(BadCredentials, match="expires_in is a number of seconds above 0, found"):
+        SignedLinks({"k1": NEW_KEY}).link("/a", seconds)
+
+
+@pytest.mark.parametrize("path", [b"/a", Path("/a"), None], ids=str)
+def test_path_that_is_no_text_is_told(path: Any) -> None:
+    with pytest.raises(BadCredentials, match=r"the path .* must be text"):
+        SignedLinks({"k1": NEW_KEY}).link(path, 60)
 
 
 @pytest.mark.parametrize(

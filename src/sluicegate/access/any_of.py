@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Final, Self
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Verdict, Verifier
+from sluicegate.access.errors import check_mapping
 
 _MOST_TELLING: Final = (503, 400, 403, 401)
 """Statuses of refusals, the one first that says most of what the client could do."""
@@ -20,11 +21,7 @@ class AnyOf:
     """
 
     def __init__(self, verifiers: Mapping[str, Verifier]) -> None:
-        if not isinstance(verifiers, Mapping):
-            raise TypeError(
-                "verifiers is a mapping of names to verifiers, such as {'links': links, 'keys': keys}, "
-                f"got {type(verifiers).__name__}"
-            )
+        check_mapping("verifiers", verifiers, "{'links': links, 'keys': keys}")
         self._verifiers = tuple(verifiers.items())
         self._stack = AsyncExitStack()
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Stateless, Verdict, is_parameter_name
 from sluicegate.access.challenges import challenge
-from sluicegate.access.errors import BadCredentials
+from sluicegate.access.errors import BadCredentials, check_mapping
 from sluicegate.errors import BadFieldValue
 from sluicegate.http.fields import check_name
 
@@ -67,6 +67,7 @@ class ApiKeys(Stateless):
         header: str = "x-api-key",
         parameter: str | None = None,
     ) -> None:
+        check_mapping("keys", keys, "{'acme': [hash_key(key)]}")
         self._challenge = challenge("ApiKey", realm)
         self._header = _checked_header(header)
         self._parameter = _checked_parameter(parameter)

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Verdict
 from sluicegate.access.challenges import challenge
-from sluicegate.access.errors import BadCredentials
+from sluicegate.access.errors import BadCredentials, check_mapping
 from sluicegate.access.flights import FlightEnded, Flights
 from sluicegate.access.passwords import (
     LANES,
@@ -66,6 +66,7 @@ class BasicUsers:
     def __init__(
         self, users: Mapping[str, str], realm: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        check_mapping("users", users, "{'anna': hash_password(password)}")
         # RFC 7617, section 2.1: the only allowed value of charset is "UTF-8".
         self._challenge = challenge("Basic", realm) + ', charset="UTF-8"'
         self._hashes = _hashes(users)

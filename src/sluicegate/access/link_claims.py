@@ -98,6 +98,8 @@ def is_link_id(text: str) -> bool:
 
 def canonical_form(path: str) -> str:
     """The canonical form of a path that is to be signed; raises `BadCredentials`."""
+    if not isinstance(path, str):
+        raise BadCredentials(f"the path {path!r} is of type {type(path).__name__}, and must be text")
     try:
         return canonical_path(canonical_segments(path.encode()))
     except (BadPath, UnicodeEncodeError) as exc:

@@ -29,7 +29,7 @@ from sluicegate.access.base import (
     is_cookie_name,
     is_parameter_name,
 )
-from sluicegate.access.errors import BadCredentials
+from sluicegate.access.errors import BadCredentials, check_mapping
 from sluicegate.access.link_claims import (
     MOST,
     LinkClaims,
@@ -101,6 +101,7 @@ class SignedLinks(Stateless):
         count_use: CountUse | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_mapping("keys", keys, "{'k1': secret}")
         self._keys = {key_id: _checked_key(key_id, secret) for key_id, secret in keys.items()}
         if not self._keys:
             raise BadCredentials("signed links need at least one key")
@@ -118,7 +119,7 @@ class SignedLinks(Stateless):
         With `claims.prefix` the path has no part in it. Raises `BadCredentials` for what cannot be signed.
         """
         said = claims or LinkClaims()
-        if not 0 < expires_in < MOST / 10:
+        if not isinstance(expires_in, int | float) or not 0 < expires_in < MOST / 10:
             raise BadCredentials(f"expires_in is a number of seconds above 0, found {expires_in!r}")
         if said.uses is not None and said.id is None:
             said = replace(said, id=new_link_id())
@@ -231,8 +232,13 @@ class SignedLink:
 
 
 def _checked_key(key_id: str, secret: str) -> hmac.HMAC:
-    if not _KEY_ID.fullmatch(key_id):
-        raise BadCredentials(f"the key id {key_id[:64]!r} needs 1 to 64 letters, digits, '_' and '-'")
+    if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
+        raise BadCredentials(f"the key id {key_id!r:.66} needs 1 to 64 letters, digits, '_' and '-'")
+    if not isinstance(secret, str):
+        raise BadCredentials(
+            f"the key {key_id!r} is of type {type(secret).__name__}, and must be text of at least "
+            f"{SHORTEST_KEY} characters: 'sluicegate new-key' makes one, or secrets.token_urlsafe(32)"
+        )
     if len(secret) < SHORTEST_KEY:
         raise BadCredentials(
             f"the key {key_id!r} has {len(secret)} characters, and needs at least {SHORTEST_KEY}: "
