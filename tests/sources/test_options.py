@@ -1,5 +1,6 @@
 """Locations, options and keys: what can be used, and what is refused before anything is asked."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sluicegate.errors import InvalidKey, NotFound
 from sluicegate.sources.base import check_key
 from sluicegate.sources.opening import Client, http_source, store_source
 from sluicegate.sources.options import BadOptions, Location, parse_location
+from sluicegate.sources.urls import check_encoded
 from sluicegate.testing import ScriptedSource
 from sluicegate.testing.awkward_keys import INVALID_KEYS
 from tests.sources.stores import CLIENTS, content_of
@@ -200,3 +202,24 @@ def test_key(key: str) -> None:
 def test_key_that_cannot_be(key: str) -> None:
     with pytest.raises(InvalidKey):
         check_key(key)
+
+
+@pytest.mark.parametrize("key", [None, b"a", b"", 5, 0, Path("a"), ["a"]], ids=repr)
+def test_key_that_is_no_text(key: Any) -> None:
+    with pytest.raises(
+        TypeError, match=rf"^the key {re.escape(repr(key))} is of type {type(key).__name__}, and must"
+    ):
+        check_key(key)
+    with pytest.raises(TypeError, match=r"^the key .* must be text"):
+        check_encoded(key)
+
+
+@pytest.mark.parametrize("key", [None, b"a", 5, Path("a")], ids=repr)
+async def test_every_source_refuses_a_key_that_is_no_text(key: Any, tmp_path: Path) -> None:
+    sources = [store_source(url) for url in ("memory://", "s3://bucket", tmp_path.as_uri())]
+    sources += [store_source("s3://bucket", client=client) for client in CLIENTS]
+    sources += [http_source("http://host", HttpOptions(encoded_keys=encoded)) for encoded in (False, True)]
+    for source in sources:
+        async with source:
+            with pytest.raises(TypeError, match="must be text"):
+                await source.open(key, OpenRequest())

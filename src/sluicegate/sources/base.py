@@ -138,11 +138,16 @@ class Source(Protocol):
 
 
 def check_key(key: str) -> str:
-    """`key`, if an object may have it at any origin; raises `InvalidKey` if not."""
+    """`key`, if an object may have it at any origin.
+
+    Raises `InvalidKey` if not, and `TypeError` for what is no text.
+    """
     if not key:
-        raise InvalidKey("the key is empty")
+        raise InvalidKey("the key is empty") if isinstance(key, str) else no_text(key)
     try:
         encoded = key.encode()
+    except AttributeError:
+        raise no_text(key) from None
     except UnicodeEncodeError as exc:
         raise InvalidKey(f"key {key!r} is not text that UTF-8 can encode") from exc
     if len(encoded) > MAX_KEY_BYTES:
@@ -153,3 +158,8 @@ def check_key(key: str) -> str:
     if _DOT_SEGMENT.search(key):
         raise InvalidKey(f"key {key!r} has a dot segment")
     return key
+
+
+def no_text(key: object) -> TypeError:
+    """The error for a key that is not text."""
+    return TypeError(f"the key {key!r} is of type {type(key).__name__}, and must be text (str)")

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 from yarl import URL
 
 from sluicegate.errors import InvalidKey
-from sluicegate.sources.base import check_key
+from sluicegate.sources.base import check_key, no_text
 from sluicegate.sources.options import BadOptions
 from sluicegate.sources.redirects import Origin
 
@@ -48,6 +48,8 @@ def encode_key(key: str) -> str:
 
 def check_encoded(key: str) -> str:
     """A key that is encoded already, if it is one: a path, which may be empty, and perhaps a query."""
+    if not isinstance(key, str):
+        raise no_text(key)
     path = key.partition("?")[0]
     if path:
         check_key(unquote(path))
