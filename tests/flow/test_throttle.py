@@ -282,8 +282,14 @@ def test_body_is_closed_when_the_one_inside_is_and_nothing_is_held() -> None:
         pytest.param(0, None, "1024, got 0", id="no-rate"),
         pytest.param(-1, None, "1024, got -1", id="negative-rate"),
         pytest.param(MIN_RATE - 1, None, "1024, got 1023", id="rate-too-low"),
-        pytest.param(RATE, MIN_PIECE - 1, "4096 bytes at 100000 a .* got 4095", id="burst-below-a-piece"),
-        pytest.param(10_000_000, 99_999, "100000 bytes at .* got 99999", id="burst-below-10-ms"),
+        pytest.param("1MiB", None, "bytes_per_second is .* got '1MiB'", id="rate-as-text"),
+        pytest.param(
+            RATE,
+            MIN_PIECE - 1,
+            "100000 a second is a whole number of bytes, at least 4096, got 4095",
+            id="burst-below-a-piece",
+        ),
+        pytest.param(10_000_000, 99_999, "at least 100000, got 99999", id="burst-below-10-ms"),
     ],
 )
 def test_throttle_that_cannot_be_is_refused(rate: int, burst: int | None, found: str) -> None:

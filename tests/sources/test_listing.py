@@ -74,5 +74,5 @@ async def test_store_that_is_away_is_unavailable() -> None:
 
 
 async def test_limit_below_one_is_refused() -> None:
-    with pytest.raises(BadOptions, match="limit is at least 1, got 0"):
+    with pytest.raises(BadOptions, match="limit is a whole number, at least 1, got 0"):
         await some_objects("memory://", limit=0)

@@ -1,6 +1,7 @@
 """Locations, options and keys: what can be used, and what is refused before anything is asked."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,29 @@ def test_store_options_that_cannot_be(options: dict[str, Any]) -> None:
 def test_http_options_that_cannot_be(name: str) -> None:
     with pytest.raises(BadOptions, match=name):
         HttpOptions(**{name: -1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [StoreOptions, HttpOptions])
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("connect_timeout", "5", "is in seconds, above 0 and below a day, got '5'"),
+        (
+            "read_timeout",
+            timedelta(seconds=5),
+            "is in seconds, above 0 and below a day, got datetime.timedelta",
+        ),
+        ("read_timeout", None, "is in seconds, above 0 and below a day, got None"),
+        ("attempts", "3", "is a whole number, at least 1, got '3'"),
+        ("max_connections", 2.5, "is a whole number, at least 1, got 2.5"),
+    ],
+    ids=str,
+)
+def test_time_or_number_of_another_type_is_told_by_its_name(
+    kind: type[StoreOptions | HttpOptions], name: str, value: Any, told: str
+) -> None:
+    with pytest.raises(BadOptions, match=f"^{name} {told}"):
+        kind(**{name: value})
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from sluicegate.sources.options import BadOptions
+from sluicegate.sources.options import check_count
 
 
 class Budget:
     """An account of `total` bytes. What is taken is given back by who took it, exactly once."""
 
     def __init__(self, total: int) -> None:
-        if total < 0:
-            raise BadOptions(f"a budget is in bytes, at least 0, got {total!r}")
+        check_count("total", total, 0, "bytes")
         self.total = total
         self.taken = 0
 

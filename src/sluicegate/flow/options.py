@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.sources.options import BadOptions
+from sluicegate.sources.options import check_count, check_seconds
 
 MIB: Final = 1024 * 1024
 
 MIN_PART: Final = 64 * 1024
 """Smaller parts cost more in requests than they bring."""
-
-_DAY: Final = 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +35,11 @@ class TransferOptions:
     give_up_after: float = 180.0
 
     def __post_init__(self) -> None:
-        if self.part_size < MIN_PART:
-            raise BadOptions(f"part_size is in bytes, at least {MIN_PART}, got {self.part_size!r}")
-        if self.read_ahead < 0:
-            raise BadOptions(f"read_ahead is in bytes, at least 0, got {self.read_ahead!r}")
-        for name, seconds in (("park_after", self.park_after), ("give_up_after", self.give_up_after)):
-            if seconds is not None and not 0 < seconds < _DAY:
-                raise BadOptions(f"{name} is in seconds, above 0 and below a day, got {seconds!r}")
+        check_count("part_size", self.part_size, MIN_PART, "bytes")
+        check_count("read_ahead", self.read_ahead, 0, "bytes")
+        if self.park_after is not None:
+            check_seconds("park_after", self.park_after)
+        check_seconds("give_up_after", self.give_up_after)
 
 
 DEFAULT_TRANSFERS: Final = TransferOptions()

@@ -23,6 +23,7 @@ from sluicegate.flow.small import SmallBody
 from sluicegate.http.ranges import Span
 from sluicegate.sources.base import SMALL, Found, OpenOutcome, OpenRequest, Source
 from sluicegate.sources.local_file import FileBody
+from sluicegate.sources.options import check_kind
 
 ATTEMPTS: Final = 3
 """How often a request is made in all that fails before its answer."""
@@ -45,6 +46,8 @@ class PartedSource(AbstractAsyncContextManager["PartedSource"]):
         attempts: int = ATTEMPTS,
         memory: MemoryReturn | None = None,
     ) -> None:
+        check_kind("transfers", transfers, TransferOptions)
+        check_kind("budget", budget, Budget)
         self.source = source
         self._transfers = transfers
         self._budget = budget

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from sluicegate.sources.base import Body, Chunk, Found, OpenOutcome, OpenRequest, Source
-from sluicegate.sources.options import BadOptions
+from sluicegate.sources.options import check_count
 
 MIN_RATE: Final = 1024
 """Bytes a second: slower, a single piece takes so long that proxies and clients take the server for dead."""
@@ -48,11 +48,10 @@ class Throttle:
     """
 
     def __init__(self, bytes_per_second: int, burst: int | None = None) -> None:
-        if bytes_per_second < MIN_RATE:
-            raise BadOptions(f"bytes_per_second is at least {MIN_RATE}, got {bytes_per_second!r}")
+        check_count("bytes_per_second", bytes_per_second, MIN_RATE)
         least = max(MIN_PIECE, int(bytes_per_second * MIN_BURST_SECONDS))
-        if burst is not None and burst < least:
-            raise BadOptions(f"burst is at least {least} bytes at {bytes_per_second} a second, got {burst!r}")
+        if burst is not None:
+            check_count(f"burst at {bytes_per_second} a second", burst, least, "bytes")
         self.bytes_per_second = bytes_per_second
         self.burst = max(MIN_PIECE, int(bytes_per_second * BURST_SECONDS)) if burst is None else burst
         self._full_at = 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.errors import BadAnswer, SourceError
-from sluicegate.sources.options import DEFAULT_OPTIONS, BadOptions, StoreOptions
+from sluicegate.sources.options import DEFAULT_OPTIONS, StoreOptions, check_count, check_kind
 
 if TYPE_CHECKING:
     from sluicegate.sources.object_store import ObjectStore
@@ -35,8 +35,8 @@ async def some_objects(
     lists it. Raises `SourceError` where listing fails, `Denied` where it is not allowed, and `BadOptions` for
     what cannot be used.
     """
-    if limit < 1:
-        raise BadOptions(f"limit is at least 1, got {limit!r}")
+    check_kind("options", options, StoreOptions)
+    check_count("limit", limit, 1)
     # Here: who imports a public name does not want a client library with it.
     from sluicegate.sources.object_store import OBSTORE_ERRORS, ObjectStore  # noqa: PLC0415
 

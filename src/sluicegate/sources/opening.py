@@ -12,6 +12,8 @@ from sluicegate.sources.options import (
     BadOptions,
     HttpOptions,
     StoreOptions,
+    check_kind,
+    parse_location,
 )
 
 Client = Literal["obstore", "aiobotocore", "botocore"]
@@ -20,8 +22,11 @@ Client = Literal["obstore", "aiobotocore", "botocore"]
 def store_source(url: str, options: StoreOptions = DEFAULT_OPTIONS, *, client: Client = "obstore") -> Source:
     """The source for a store: `client` is the library that reads `s3://`.
 
-    Raises `BadOptions` for what cannot be used, and where that library is not installed.
+    Raises `BadOptions` for what cannot be used, and where that library is not installed; `TypeError` for what
+    is of another type.
     """
+    parse_location(url)
+    check_kind("options", options, StoreOptions)
     match client:
         case "obstore":
             from sluicegate.sources.object_store import ObjectStore  # noqa: PLC0415
@@ -51,8 +56,12 @@ def store_source(url: str, options: StoreOptions = DEFAULT_OPTIONS, *, client: C
 def http_source(base_url: str, options: HttpOptions = DEFAULT_HTTP_OPTIONS) -> Source:
     """The source for an HTTP API.
 
-    Raises `BadOptions` for what cannot be used, and where aiohttp is not installed.
+    Raises `BadOptions` for what cannot be used, and where aiohttp is not installed; `TypeError` for what is
+    of another type.
     """
+    if not isinstance(base_url, str):
+        raise TypeError(f"base_url is text such as 'https://host/path', got {type(base_url).__name__}")
+    check_kind("options", options, HttpOptions)
     try:
         from sluicegate.sources.http import HttpSource  # noqa: PLC0415
     except ImportError as exc:

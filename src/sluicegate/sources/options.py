@@ -12,6 +12,8 @@ from sluicegate.http.addresses import parse_network
 from sluicegate.sources.redirects import parse_host_pattern
 
 Scheme = Literal["s3", "gs", "az", "file", "memory"]
+DAY: Final = 86400.0
+
 SCHEMES: Final[tuple[Scheme, ...]] = ("s3", "gs", "az", "file", "memory")
 
 
@@ -41,8 +43,12 @@ class Location:
 def parse_location(url: str) -> Location:
     """The location that a URL names: `s3://bucket/prefix`, `file:///folder`, `memory://` ...
 
-    Raises `BadOptions` for anything else.
+    Raises `BadOptions` for anything else, and `TypeError` for what is no text.
     """
+    if not isinstance(url, str):
+        raise TypeError(
+            f"url is text such as 's3://bucket', got {type(url).__name__}: of a folder, give Path.as_uri()"
+        )
     try:
         parts = urlsplit(url)
     except ValueError as exc:
@@ -178,12 +184,29 @@ def _check_limits(options: StoreOptions | HttpOptions) -> None:
         ("connect_timeout", options.connect_timeout),
         ("read_timeout", options.read_timeout),
     ):
-        if not 0 < seconds < 86400:
-            raise BadOptions(f"{name} is in seconds, above 0 and below a day, got {seconds!r}")
-    if options.attempts < 1:
-        raise BadOptions(f"attempts is at least 1, got {options.attempts!r}")
-    if options.max_connections < 1:
-        raise BadOptions(f"max_connections is at least 1, got {options.max_connections!r}")
+        check_seconds(name, seconds)
+    check_count("attempts", options.attempts, 1)
+    check_count("max_connections", options.max_connections, 1)
+
+
+def check_seconds(name: str, seconds: object) -> None:
+    """Raise `BadOptions` unless the option `name` is a time that somebody may wait."""
+    if not isinstance(seconds, int | float) or not 0 < seconds < DAY:
+        raise BadOptions(f"{name} is in seconds, above 0 and below a day, got {seconds!r}")
+
+
+def check_count(name: str, count: object, least: int, unit: str = "") -> None:
+    """Raise `BadOptions` unless the option `name` is a whole number, at least `least`."""
+    if not isinstance(count, int) or count < least:
+        whole = f"a whole number of {unit}" if unit else "a whole number"
+        raise BadOptions(f"{name} is {whole}, at least {least}, got {count!r}")
+
+
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Raise `TypeError` unless the argument `name` is of `kind`."""
+    if not isinstance(value, kind):
+        found, wanted = type(value).__name__, kind.__name__
+        raise TypeError(f"{name} is of type {wanted}, got {found}: give {wanted}(...)")
 
 
 DEFAULT_OPTIONS: Final = StoreOptions()
