@@ -8,8 +8,12 @@ from sluicegate.flow.options import TransferOptions
 from sluicegate.flow.origins import open_http, open_store
 from sluicegate.flow.parted import PartedSource
 from sluicegate.flow.throttle import Throttle, ThrottledSource
+from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfiable
+from sluicegate.http.metadata import Metadata
+from sluicegate.http.ranges import Span
+from sluicegate.http.validators import ETag
 from sluicegate.observe import Outcome, TransferEvent, TransferRecord
-from sluicegate.sources.base import Body, Found, OpenOutcome, OpenRequest, Source
+from sluicegate.sources.base import Body, Found, OpenOutcome, OpenRequest, Source, check_key
 from sluicegate.sources.listing import Listed, some_objects
 from sluicegate.sources.options import HttpOptions, StoreOptions
 
@@ -18,17 +22,22 @@ __version__ = "0.1.0"
 __all__ = [
     "Body",
     "Budget",
+    "ETag",
     "Found",
     "HttpOptions",
     "Listed",
+    "Metadata",
+    "NotModified",
     "ObjectResponse",
     "OpenOutcome",
     "OpenRequest",
     "Outcome",
     "PartedSource",
+    "PreconditionFailed",
     "SluicegateError",
     "Source",
     "SourceError",
+    "Span",
     "StoreOptions",
     "StreamResponse",
     "Throttle",
@@ -36,7 +45,9 @@ __all__ = [
     "TransferEvent",
     "TransferOptions",
     "TransferRecord",
+    "Unsatisfiable",
     "__version__",
+    "check_key",
     "object_responses",
     "object_route",
     "open_http",
