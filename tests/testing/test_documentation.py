@@ -1,6 +1,7 @@
 """docs/testing.md is a project whose tests pass, made of its Python blocks. Its tables leave nothing out."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,26 @@ def test_examples_pass(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text(_SETTINGS)
     done = run_pytest(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_the_project_needs_is_in_its_command() -> None:
+    blocks = dict(_BLOCK.findall(TEXT))
+    (command,) = re.findall(r'^    pip install "sluicegate\[testing,aiohttp\]" (.*)$', TEXT, re.MULTILINE)
+    imported = {
+        name.partition(".")[0]
+        for code in blocks.values()
+        for name in re.findall(r"^(?:from|import) ([\w.]+)", code, re.MULTILINE)
+    }
+    given = {
+        "sluicegate",
+        "starlette",
+        "pytest",
+        *(Path(name).stem for name in blocks),
+        *sys.stdlib_module_names,
+    }
+    # boto3 brings botocore; the rest is behind open_http, asynchronous tests and the TestClient.
+    assert imported - given == {"boto3", "botocore", "uvicorn"}
+    assert command.split() == ["pytest-asyncio", "uvicorn", "boto3", "httpx2"]
 
 
 @pytest.mark.parametrize("fault", faults.Fault.__args__, ids=lambda fault: fault.__name__)
