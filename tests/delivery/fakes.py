@@ -151,6 +151,7 @@ class Exchange:
     sent: list[dict[str, Any]] = field(default_factory=list)
     fail_after: int | None = None
     stall_after: int | None = None
+    extra_scope: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._gone = asyncio.Event()
@@ -169,6 +170,7 @@ class Exchange:
             "query_string": b"",
             "root_path": "",
             "headers": headers,
+            **self.extra_scope,
         }
 
     @property

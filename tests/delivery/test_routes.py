@@ -2,14 +2,17 @@
 
 import json
 import warnings
+from pathlib import PurePath
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path
 
-from sluicegate import ObjectResponse, object_route
+from sluicegate import ObjectResponse, StreamResponse, TransferRecord, object_route
 from sluicegate.errors import BadFieldValue
+from sluicegate.http.fields import GUARDED
+from sluicegate.sources.options import BadOptions
 
 from .apps import TEXT
 from .conftest import Server
@@ -114,6 +117,11 @@ REFUSED: dict[str, dict[str, Any]] = {
     "another disposition": {"disposition": "form-data"},
     "a length": {"headers": {"Content-Length": "5"}},
     "a framing": {"headers": {"Transfer-Encoding": "chunked"}},
+    "a tag that no condition is held against": {"headers": {"ETag": '"v1"'}},
+    "a date that no condition is held against": {
+        "headers": {"last-modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    },
+    "ranges that there are": {"headers": {"Accept-Ranges": "none"}},
 }
 
 
@@ -121,6 +129,67 @@ REFUSED: dict[str, dict[str, Any]] = {
 def test_what_would_break_the_header_is_refused(name: str) -> None:
     with pytest.raises(BadFieldValue):
         ObjectResponse(ScriptedSource(), "key", **REFUSED[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"status_code": 201}, "status_code is 200"),
+        ({"denied_status": 401}, "denied_status is 404 or 403, got 401"),
+        ({"denied_status": "403"}, "denied_status is 404 or 403, got '403'"),
+        ({"active_content": "Trust"}, "active_content is 'sandbox', 'attachment' or 'trust', got 'Trust'"),
+    ],
+)
+def test_setting_that_is_none_is_refused_when_the_response_is_made(
+    arguments: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BadOptions, match=says):
+        ObjectResponse(ScriptedSource(), "key", **arguments)
+
+
+@pytest.mark.parametrize("key", [None, b"key", 7, PurePath("key")])
+def test_key_that_is_no_text_is_refused_when_the_response_is_made(key: Any) -> None:
+    with pytest.raises(TypeError, match="must be text"):
+        ObjectResponse(ScriptedSource(), key)
+    with pytest.raises(TypeError, match="must be text"):
+        ObjectResponse(ScriptedSource(), "key").of(key)
+
+
+@pytest.mark.parametrize("source", ["s3://bucket", None])
+def test_source_that_is_none_is_refused_when_the_response_is_made(source: Any) -> None:
+    with pytest.raises(TypeError, match="read from a source, such as open_store"):
+        ObjectResponse(source, "key")
+
+
+def test_observer_that_nobody_would_await_is_refused() -> None:
+    async def observe(record: TransferRecord) -> None:
+        raise AssertionError(record)
+
+    with pytest.raises(TypeError, match="observe is an ordinary function"):
+        ObjectResponse(ScriptedSource(), "key", observe=observe)  # type: ignore[arg-type]
+
+
+async def test_answer_to_somebody_who_was_let_in_is_for_no_shared_cache() -> None:
+    responses: list[Any] = [
+        ObjectResponse(ScriptedSource((CHUNK,), len(CHUNK)), "key"),
+        ObjectResponse(ScriptedSource((CHUNK,), len(CHUNK)), "key", headers={"X-Own": "1"}),
+        StreamResponse(CHUNK),
+    ]
+    for response in responses:
+        exchange = await Exchange(extra_scope={GUARDED: True}).call(response)
+        assert exchange.headers["cache-control"] == "private, no-cache"
+
+
+async def test_word_on_caches_counts_for_those_who_were_let_in() -> None:
+    own = "public, max-age=60"
+    responses: list[Any] = [
+        ObjectResponse(ScriptedSource((CHUNK,), len(CHUNK)), "key", cache_control=own),
+        ObjectResponse(ScriptedSource((CHUNK,), len(CHUNK)), "key", headers={"Cache-Control": own}),
+        StreamResponse(CHUNK, headers={"Cache-Control": own}),
+    ]
+    for response in responses:
+        exchange = await Exchange(extra_scope={GUARDED: True}).call(response)
+        assert exchange.headers["cache-control"] == own
 
 
 async def test_one_response_answers_many_requests() -> None:
@@ -137,6 +206,17 @@ async def test_body_is_sent_before_a_dependency_closes_what_it_comes_from(
 
 
 # FastAPI.
+
+
+@pytest.mark.parametrize("response_class", [ObjectResponse, StreamResponse])
+def test_class_of_a_response_may_stand_at_its_route(response_class: Any) -> None:
+    app = FastAPI()
+
+    @app.get("/a", response_class=response_class)
+    async def read() -> Any:
+        raise AssertionError
+
+    assert set(app.openapi()["paths"]["/a"]["get"]["responses"]) == {"200"}
 
 
 def _app() -> tuple[FastAPI, list[str]]:

@@ -8,7 +8,7 @@ import pytest
 from sluicegate.access import LinkClaims, SignedLinks
 from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import parse_config
-from sluicegate.gateway.config.routes import GUARDED_CACHE_CONTROL
+from sluicegate.http.fields import GUARDED_CACHE_CONTROL
 from sluicegate.testing import FaultyOrigin, Generated, Status
 from tests.delivery.raw_client import Answer, fetch
 from tests.servers.asgi import serve_in_thread

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sluicegate.access.api_keys import hash_key
 from sluicegate.access.passwords import hash_password
 from sluicegate.gateway.config import Config, ConfigError, Mistake, parse_config
-from sluicegate.gateway.config.routes import GUARDED_CACHE_CONTROL
 from sluicegate.gateway.config.tables import AuthTable, CorsTable, LimitsTable, RouteTable
 from sluicegate.gateway.config.values import (
     AdminConfig,
@@ -22,6 +21,7 @@ from sluicegate.gateway.config.values import (
     SignedAuth,
 )
 from sluicegate.http.cors import CorsPolicy
+from sluicegate.http.fields import GUARDED_CACHE_CONTROL
 
 KEY = "very-secret-0123456789-0123456789-0123456789"
 STORE = '[stores.s]\nurl = "memory://"\n[stores.t]\nurl = "memory://"\n'

@@ -16,8 +16,8 @@ from sluicegate.access.links import SignedLinks
 from sluicegate.access.passwords import hash_password
 from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import parse_config
-from sluicegate.gateway.config.routes import GUARDED_CACHE_CONTROL
 from sluicegate.http.active_content import SANDBOX
+from sluicegate.http.fields import GUARDED_CACHE_CONTROL
 from sluicegate.testing import FaultyOrigin, SlowClient
 from tests.delivery.raw_client import Answer, fetch
 from tests.servers.asgi import serve_in_thread

@@ -9,7 +9,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeVar
+from inspect import iscoroutinefunction
+from typing import Any, Final, Protocol, TypeVar, get_args
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
@@ -28,6 +29,8 @@ from sluicegate.flow.throttle import Throttle
 from sluicegate.http.active_content import ActiveContent
 from sluicegate.http.exchange import Head, Overrides
 from sluicegate.http.fields import (
+    GUARDED,
+    GUARDED_CACHE_CONTROL,
     Disposition,
     Fields,
     check_fields,
@@ -38,15 +41,26 @@ from sluicegate.http.fields import (
 )
 from sluicegate.http.ranges import MAX_RANGES
 from sluicegate.observe import Observer
-from sluicegate.sources.base import Body, Chunk, Source
+from sluicegate.sources.base import Body, Chunk, Source, no_text
+from sluicegate.sources.options import BadOptions
 
 logger = logging.getLogger("sluicegate")
 
 MIN_DRAIN_SECONDS: Final = 30.0
 """Over how long a minimum drain rate is averaged."""
 
-FRAMING: Final = frozenset({"content-length", "content-range", "transfer-encoding", "connection"})
-"""Fields that only the response itself can know."""
+OWN_FIELDS: Final = frozenset(
+    {
+        "accept-ranges",
+        "connection",
+        "content-length",
+        "content-range",
+        "etag",
+        "last-modified",
+        "transfer-encoding",
+    }
+)
+"""Fields that only the response itself can know: how it is framed, and what conditions are held against."""
 
 _NO_CONTENT: Final = frozenset({204, 205, 304})
 
@@ -110,6 +124,8 @@ class StreamResponse(StreamingResponse):
         if self._is_sent:
             raise RuntimeError("a StreamResponse is sent once: make one for each request")
         self._is_sent = True
+        if GUARDED in scope:
+            self.headers.setdefault("cache-control", GUARDED_CACHE_CONTROL)
         try:
             async with owned(self._sent_body()) as body:
                 if scope["type"] == "websocket":
@@ -155,7 +171,8 @@ class ObjectResponse(Response):
 
     GET, HEAD, one range and several, 304, 412, 416, `If-Range`; failures before the first byte are problem
     details (RFC 9457). What the object says of itself becomes header fields, unless the arguments say
-    otherwise: `media_type`, `cache_control`, `headers` (which replace fields of the same name).
+    otherwise: `media_type`, `cache_control`, `headers` (which replace fields of the same name). `status_code`
+    is for FastAPI's document alone: each request decides on its own.
 
     `filename` sets `Content-Disposition`, as `attachment` unless `disposition` says "inline";
     `disposition` alone takes the file name from the key. `denied_status` is what a client gets where the
@@ -177,7 +194,8 @@ class ObjectResponse(Response):
     taken for it. A request for more than `max_ranges` ranges gets the whole object.
 
     Return it from a path operation, or call it as an ASGI application. Raises `BadFieldValue` for values
-    that could split a header, and `BadOptions` for limits that cannot be used.
+    that could split a header and for fields that only the object can say, and `BadOptions` for limits that
+    cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 - what a route may say of its answers, all by name
@@ -190,6 +208,7 @@ class ObjectResponse(Response):
         media_type: str | None = None,
         cache_control: str | None = None,
         headers: Mapping[str, str] | None = None,
+        status_code: int = HTTPStatus.OK,
         denied_status: int = 404,
         background: BackgroundTask | None = None,
         observe: Observer | None = None,
@@ -203,8 +222,21 @@ class ObjectResponse(Response):
         active_content: ActiveContent | None = None,
         max_ranges: int = MAX_RANGES,
     ) -> None:
-        if refused := FRAMING & {name.lower() for name in headers or {}}:
-            raise BadFieldValue(f"{', '.join(sorted(refused))} cannot be set: the response frames itself")
+        _check_source(source)
+        if not isinstance(key, str):
+            raise no_text(key)
+        if status_code != HTTPStatus.OK:
+            raise BadOptions(f"status_code is 200, as each request decides on its own, got {status_code!r}")
+        if denied_status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            raise BadOptions(f"denied_status is 404 or 403, got {denied_status!r}")
+        if active_content not in (None, *get_args(ActiveContent)):
+            raise BadOptions(f"active_content is 'sandbox', 'attachment' or 'trust', got {active_content!r}")
+        if iscoroutinefunction(observe):
+            raise TypeError("observe is an ordinary function: it is called, and not awaited")
+        if refused := OWN_FIELDS & {name.lower() for name in headers or {}}:
+            raise BadFieldValue(
+                f"{', '.join(sorted(refused))} cannot be set: the response says it of the object itself"
+            )
         check_fields(
             {**(headers or {}), "content-type": media_type or "", "cache-control": cache_control or ""}
         )
@@ -256,6 +288,8 @@ class ObjectResponse(Response):
         `save_as` is a name to save it under, whatever else says. `client` (an address) and `subject` (who it
         is) are for the record alone. `throttles` come before those of this response.
         """
+        if not isinstance(key, str):
+            raise no_text(key)
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         # Starlette's view of the fields, if there is one, is of this response's list.
@@ -274,6 +308,8 @@ class ObjectResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the source, and send what it has."""
         overrides = self._overrides() if self.raw_headers else self._said
+        if GUARDED in scope and overrides.cache_control is None:
+            overrides = replace(overrides, cache_control=GUARDED_CACHE_CONTROL)
         wanted = Wanted(self._offer, self.key, overrides, self._client, self._subject, self._throttles)
         await serve(wanted, scope, receive, send)
         if self.background is not None:
@@ -333,6 +369,11 @@ def object_route(
         return endpoint
 
     return register
+
+
+def _check_source(source: object) -> None:
+    if not callable(getattr(source, "open", None)):
+        raise TypeError(f"an object is read from a source, such as open_store(...) makes, got {source!r}")
 
 
 def _warn_of_lost_body(size: int) -> None:

@@ -18,6 +18,10 @@ GUARDED: Final = "sluicegate.guarded"
 """Where an ASGI scope says `True` under this key, the request was let in, and another one for the same object
 may not be: an answer without a `Cache-Control` of its own is then not for shared caches."""
 
+GUARDED_CACHE_CONTROL: Final = "private, no-cache"
+"""`Cache-Control` of what not everybody may read, unless it has its own: no cache that is shared keeps the
+answer, and a browser asks again whether it still may."""
+
 # RFC 9110 sections 5.1 and 5.5: field-name is a token; a value has no control character but the tab.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sluicegate import HttpOptions
 from sluicegate.errors import SluicegateError
+from sluicegate.http.fields import GUARDED_CACHE_CONTROL
 from sluicegate.http.paths import has_control, has_dot_piece
 
 from ..targets import CLAIM_PREFIX, ObjectTemplate, Placeholder, UpstreamTemplate
@@ -31,10 +32,6 @@ _UPSTREAM_ONLY = (
 )
 _UPSTREAM_SETTINGS = set(_UPSTREAM_ONLY) - {"request_headers"}
 _OBJECT_ONLY = ("stores", "key_prefixes")
-
-GUARDED_CACHE_CONTROL = "private, no-cache"
-"""`Cache-Control` of routes that not everybody may read, unless they have their own: no cache that is shared
-keeps the answer, and a browser asks again whether it still may."""
 
 
 @dataclass(frozen=True, slots=True)
