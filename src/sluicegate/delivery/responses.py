@@ -71,17 +71,21 @@ class StreamResponse(StreamingResponse):
     """A drop-in for Starlette's `StreamingResponse` that owns, counts and closes what it streams.
 
     `content` is an iterable or asynchronous iterable of bytes-like objects or `str`, a binary file, plain
-    bytes or text, or a response or body of obstore, botocore, aiobotocore, aiohttp or httpx; of these the
-    length, the ETag, the coding and the type become header fields where the caller gave none.
+    bytes or text, or a response or body of obstore, botocore, aiobotocore, aiohttp, httpx or urllib; of these
+    the length, the ETag, the coding and the type become header fields where the caller gave none. The status
+    is not taken over.
 
     - The head is sent with the first chunk, so that a failure before it is still a status; only
       `text/event-stream` begins at once.
-    - With a `Content-Length`, a body that comes out short or long raises `TransferCut`, which makes the
-      server cut the connection: a client never takes it for whole.
-    - `content` is closed on every path, also if nothing of it was read. HEAD reads nothing.
+    - With a `Content-Length`, a body that comes out short or long raises `TransferCut`, and the server cuts
+      the connection or the stream: a client never takes it for whole.
+    - `content` is closed on every path, also if nothing of it was read. HEAD reads nothing. What is
+      synchronous is read in one plain thread.
+    - It is sent once. The request's body is read before: what comes of it later is thrown away.
     - `background` runs after the body, also if the client left before its end.
 
-    Raises `BadFieldValue` for header values that could split the header, `TypeError` for other content.
+    Raises `BadFieldValue` for header values that could split the header, `TypeError` for other content, and
+    `RuntimeError` where it is sent again.
     """
 
     def __init__(
