@@ -181,7 +181,10 @@ async def test_a_link_serves_ranges_conditions_and_head(url: str) -> None:
 async def test_an_encoded_path_is_the_same_path(url: str) -> None:
     token = links.link("/links/a.txt", 60).partition("?")[2]
     assert (await get(url, f"/links/%61%2Etxt?{token}")).status == 200
-    assert (await get(url, f"/links/film%2F1.ts?{links.sign('/links/film/1.ts', 60)}")).status == 403
+    token = links.link("/links/film/1.ts", 60).partition("?")[2]
+    # It is the slash of a key, wherever it stands.
+    assert (await get(url, f"/links/film%2F1.ts?{token}")).content == b"one"
+    assert (await get(url, f"/links/film%252F1.ts?{token}")).status == 403
 
 
 async def test_without_a_link_the_reason_is_in_the_log_alone(url: str, records: list[TransferRecord]) -> None:

@@ -19,6 +19,7 @@ from sluicegate.gateway.routes import (
     UpstreamTemplate,
     canonical_segments,
 )
+from sluicegate.http.paths import canonical_path
 
 UUID_TEXT = "123e4567-e89b-12d3-a456-426614174000"
 
@@ -173,7 +174,9 @@ ROUTES = (
     ],
 )
 def test_most_specific_route_matches(path: str, route: str, params: dict[str, str]) -> None:
-    assert router(*ROUTES).match(path.encode()) == Match(ROUTES.index(route), params)
+    match = router(*ROUTES).match(path.encode())
+    assert isinstance(match, Match)
+    assert (match.index, match.params) == (ROUTES.index(route), params)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +222,9 @@ def test_value_of_another_type_is_a_bad_parameter(
 
 
 def test_route_that_fits_wins_over_a_bad_parameter_of_another() -> None:
-    assert router("/a/{x:int}/{y:int}", "/{key:path}").match(b"/a/1/b") == Match(1, {"key": "a/1/b"})
+    assert router("/a/{x:int}/{y:int}", "/{key:path}").match(b"/a/1/b") == Match(
+        1, {"key": "a/1/b"}, ("a", "1", "b")
+    )
 
 
 def test_order_of_routes_has_no_part_in_the_match() -> None:
@@ -240,12 +245,19 @@ def test_order_of_routes_has_no_part_in_the_match() -> None:
 def test_search_goes_back_where_the_more_specific_leads_nowhere() -> None:
     routes = router("/7/a", "/{i:int}/b", "/{s}/c", "/{k:path}")
     found = [routes.match(path) for path in (b"/7/a", b"/7/b", b"/7/c", b"/7/d")]
-    assert found == [Match(0, {}), Match(1, {"i": "7"}), Match(2, {"s": "7"}), Match(3, {"k": "7/d"})]
+    assert found == [
+        Match(0, {}, ("7", "a")),
+        Match(1, {"i": "7"}, ("7", "b")),
+        Match(2, {"s": "7"}, ("7", "c")),
+        Match(3, {"k": "7/d"}, ("7", "d")),
+    ]
 
 
 def test_path_of_very_many_segments_is_matched() -> None:
     path = b"/a" * 100_000
-    assert router("/a/{x}/{y}/b", "/a/{key:path}").match(path) == Match(1, {"key": path.decode()[3:]})
+    assert router("/a/{x}/{y}/b", "/a/{key:path}").match(path) == Match(
+        1, {"key": path.decode()[3:]}, ("a",) * 100_000
+    )
     assert router("/a/{x}/{y}/b").match(path) == NoMatch()
 
 
@@ -267,6 +279,50 @@ def test_slash_of_another_spelling_never_leads_around_a_route() -> None:
     router = Router([RouteTemplate.parse(text) for text in ROUTES])
     with pytest.raises(BadPath, match="another route"):
         router.match(b"/files/a%2Findex")
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [
+        pytest.param("/", ("",), id="root"),
+        pytest.param("/files/", ("files", ""), id="slash-at-the-end"),
+        pytest.param("/tasks/new/image", ("tasks", "new", "image"), id="literals"),
+        pytest.param("/tasks/a%20b/image", ("tasks", "a b", "image"), id="text"),
+        pytest.param("/tasks/007/image", ("tasks", "7", "image"), id="number"),
+        pytest.param(f"/by-id/{UUID_TEXT.upper()}", ("by-id", UUID_TEXT), id="uuid"),
+        pytest.param("/files/a%2Fb//c/", ("files", "a", "b", "", "c", ""), id="rest"),
+        pytest.param("/files/%252F", ("files", "%2F"), id="rest-with-an-escape"),
+    ],
+)
+def test_match_spells_the_path_by_its_route_and_its_values(path: str, plain: tuple[str, ...]) -> None:
+    match = router(*ROUTES).match(path.encode())
+    assert isinstance(match, Match)
+    assert match.segments == plain
+
+
+@given(st.lists(st.sampled_from(["/", "%2F", "0", "7", "-", "%37", "a", "index", "%25"]), max_size=8))
+def test_path_that_is_judged_leads_to_the_same_route_and_values(pieces: list[str]) -> None:
+    routes = router("/{id:int}/{key:path}", "/{id:int}", "/{name}/index", "/{key:path}")
+    try:
+        match = routes.match(f"/{''.join(pieces)}".encode())
+    except BadPath:
+        return
+    if isinstance(match, Match):
+        assert routes.match(canonical_path(match.segments).encode()) == match
+
+
+@pytest.mark.parametrize(
+    ("guarded", "open_", "path"),
+    [
+        pytest.param("/t/7/image", "/t/{id:int}/image", "/t/007/image", id="number"),
+        pytest.param("/t/0/image", "/t/{id:int}/image", "/t/-0/image", id="minus-zero"),
+        pytest.param(f"/t/{UUID_TEXT}", "/t/{id:uuid}", f"/t/{UUID_TEXT.upper()}", id="uuid"),
+        pytest.param("/t/7/{x}", "/t/{id:int}/{key:path}", "/t/07/x", id="number-before-a-rest"),
+    ],
+)
+def test_value_of_another_spelling_never_leads_around_a_route(guarded: str, open_: str, path: str) -> None:
+    with pytest.raises(BadPath, match="another route"):
+        router(guarded, open_).match(path.encode())
 
 
 def test_two_slashes_never_lead_around_a_route_where_they_may_be_one() -> None:

@@ -39,7 +39,8 @@ class AccessRequest:
 
     - `method`: as it was sent.
     - `path`: the one canonical path, which routing and keys come from too: it begins with a slash, and each
-      segment is percent-encoded but for the characters that RFC 3986, section 3.3 allows in one.
+      segment is percent-encoded but for the characters that RFC 3986, section 3.3 allows in one. Behind the
+      gateway it is made of what its route is written with, and of the values that the key is made of.
     - `query`: what stands behind the `?`, as it was sent.
     - `client`: the client's address; `None` where it has none, as on a Unix socket.
     - `root`: where the application is mounted: what stands before `path` for the client, percent-encoded.

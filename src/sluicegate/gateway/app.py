@@ -169,8 +169,8 @@ class Gateway:
 
     def _routed(self, segments: tuple[str, ...]) -> _Chosen | Problem:
         match self._router.find(segments):
-            case Match(index, params):
-                return _Chosen(self._routes[index], segments, params)
+            case Match(index, params, plain):
+                return _Chosen(self._routes[index], plain, params)
             case BadParameter(name, found, allowed):
                 detail = f"{name}: found {found[:LONGEST_SHOWN]!r}; expected {allowed}"
                 return Problem(status=422, title="Bad parameter", detail=detail, error="BadParameter")
@@ -229,7 +229,7 @@ class Gateway:
 
 
 class _Chosen(NamedTuple):
-    """The route of a request, its canonical path and the values in it."""
+    """The route of a request, its path as the route spells it, and the values in it."""
 
     route: GuardedRoute
     segments: tuple[str, ...]

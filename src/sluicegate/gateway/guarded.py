@@ -52,7 +52,7 @@ class Shared:
 
 
 class Arrival(NamedTuple):
-    """A request that has been routed: its canonical path, the values in it, and who sent it."""
+    """A request that has been routed: its path as the route spells it, the values in it, and who sent it."""
 
     scope: Scope
     segments: tuple[str, ...]

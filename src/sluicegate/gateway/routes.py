@@ -32,10 +32,15 @@ _MOST_SPECIFIC_FIRST = (INT, UUID, STR)
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The route at `index` (in the order given to `Router`) serves the path, with these canonical values."""
+    """The route at `index` (in the order given to `Router`) serves the path, with these canonical values.
+
+    `segments` are the path as the route spells it: its literals, the values, and nothing else. Whatever
+    judges the path looks at these, so that it judges what the key is made of.
+    """
 
     index: int
     params: dict[str, str]
+    segments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,28 +108,27 @@ class Router:
         """Match the segments of a canonical path."""
         leaf = _descend(self._root, segments, (), _typed_value)
         if leaf is not None:
-            self._check_spellings(segments, leaf)
-            return Match(leaf.index, dict(zip(self._names[leaf.index], leaf.values, strict=True)))
+            plain = self._templates[leaf.index].filled(leaf.values)
+            self._check_spellings(segments, plain, leaf.index)
+            return Match(leaf.index, dict(zip(self._names[leaf.index], leaf.values, strict=True)), plain)
         leaf = _descend(self._root, segments, (), _any_value)
         return NoMatch() if leaf is None else self._bad_parameter(leaf)
 
-    def _check_spellings(self, segments: tuple[str, ...], leaf: _Leaf) -> None:
-        """Refuse a path that belongs to another route by another spelling of its slashes; raises `BadPath`.
+    def _check_spellings(self, segments: tuple[str, ...], plain: tuple[str, ...], index: int) -> None:
+        """Refuse a path that belongs to another route by another spelling; raises `BadPath`.
 
-        A key and an upstream have no difference between `%2F` and a slash, and many upstreams none between
-        one slash and two: what one route guards must not be had through another.
+        A key and an upstream have no difference between `%2F` and a slash, nor between `007` and `7`, and
+        many upstreams none between one slash and two: what one route guards must not be had through another.
         """
-        path = "/".join(segments)
-        if path.count("/") == len(segments) - 1 and "//" not in path and not path.startswith("/"):
+        if plain == segments and "" not in plain[:-1]:
             return
-        others = [tuple(path.split("/"))]
-        if leaf.index in self._merging:
-            *before, last = others[0]
-            others.append((*filter(None, before), last))
+        others = [plain]
+        if index in self._merging:
+            others.append((*filter(None, plain[:-1]), plain[-1]))
         for other in others:
             found = _descend(self._root, other, (), _typed_value)
-            if found is not None and found.index != leaf.index:
-                raise BadPath("the path is that of another route when its slashes are written plainly")
+            if found is not None and found.index != index:
+                raise BadPath("the path is that of another route when it is spelled plainly")
 
     def _bad_parameter(self, leaf: _Leaf) -> BadParameter:
         values = zip(self._templates[leaf.index].parameters, leaf.values, strict=True)

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -92,6 +92,13 @@ class RouteTemplate:
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters in the order of the path."""
         return tuple(segment for segment in self.segments if isinstance(segment, Parameter))
+
+    def filled(self, values: Iterable[str]) -> tuple[str, ...]:
+        """The segments of the path with these values of its parameters, in their order."""
+        left = iter(values)
+        path = "/".join([next(left) if isinstance(part, Parameter) else part for part in self.segments])
+        # The value of a `path` parameter has slashes, which separate segments.
+        return tuple(path.split("/"))
 
     @property
     def shape(self) -> str:
