@@ -51,6 +51,11 @@ upstream = "UPSTREAM/{{key}}"
 auth = "own"
 
 [[routes]]
+path = "/open/{{key:path}}"
+upstream = "UPSTREAM/{{key}}"
+auth = "public"
+
+[[routes]]
 path = "/linked/{{key:path}}"
 object = "files:{{key}}"
 auth = "links"
@@ -145,3 +150,19 @@ async def test_link_opens_its_object_in_each_spelling_and_no_other(folder: Path)
             assert (await fetch(url, f"{path}?link={token}")).content == CONTENT
         for path in ("/linked/private//s.txt", "/linked/%2Fprivate/s.txt", "/linked/private%252Fs.txt"):
             assert (await fetch(url, f"{path}?link={token}")).status == 403
+
+
+@pytest.mark.parametrize("path", ["/up//private/x", "/up/private//x", "/up/%2Fprivate/x", "/up/private/x//"])
+async def test_guarded_upstream_is_not_asked_for_what_it_may_take_for_another_path(
+    folder: Path, path: str
+) -> None:
+    async with gateway(folder) as (url, service, upstream):
+        assert (await fetch(url, path)).status == 400
+        assert (service.requests, upstream.requests) == ([], [])
+
+
+async def test_empty_segments_reach_an_upstream_that_everybody_may_read(folder: Path) -> None:
+    async with gateway(folder) as (url, _, upstream):
+        assert (await fetch(url, "/open/a//b/")).content == CONTENT
+        assert (await fetch(url, "/up/a/b/")).content == CONTENT
+        assert [request.target for request in upstream.requests] == ["/a//b/", "/a/b/"]

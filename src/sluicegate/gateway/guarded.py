@@ -168,6 +168,9 @@ class GuardedRoute:
     async def _granted(self, arrival: Arrival) -> Grant | Refusal:
         if self._verifier is None:
             return _ANYBODY
+        if self._is_upstream and "" in arrival.segments[:-1]:
+            # Who may read `/a/b` would be asked about `/a//b`, and that is `/a/b` for many upstreams.
+            return Refusal(reason="an empty segment, and the route leads to an upstream", status=400)
         request = AccessRequest.of(arrival.scope, canonical_path(arrival.segments), arrival.client)
         return await self._verifier.verify(request)
 
