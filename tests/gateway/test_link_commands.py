@@ -60,6 +60,28 @@ def test_a_link_is_made_and_verified(config: str) -> None:
     assert (verified.exit_code, "filename: a.jpg" in verified.stdout) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [
+        pytest.param("/film%2F1.ts", "/film/1.ts", id="encoded-slash"),
+        pytest.param("/tasks/007", "/tasks/7", id="number"),
+        pytest.param("/tasks/abc", "/tasks/abc", id="no-value-of-the-route"),
+    ],
+)
+def test_a_link_is_for_the_path_as_its_route_spells_it(path: str, plain: str, tmp_path: Path) -> None:
+    file = tmp_path / "numbers.toml"
+    file.write_text(f'{CONFIG}[[routes]]\npath = "/tasks/{{id:int}}"\nobject = "s:{{id}}"\nauth = "links"\n')
+    link = run("sign", str(file), path).stdout.strip()
+    assert link.startswith(f"{plain}?link=")
+    assert run("verify", str(file), link.replace(plain, path)).exit_code == 0
+
+
+@pytest.mark.parametrize("path", ["/a/%2e%2e/b", "/%zz", "/a%00"])
+def test_what_is_no_path_is_not_signed(path: str, config: str) -> None:
+    result = run("sign", config, path)
+    assert (result.exit_code, "cannot be signed" in result.stderr) == (1, True)
+
+
 def test_a_link_that_was_changed_is_told_with_its_reason(config: str) -> None:
     link = run("sign", config, "/a.jpg").stdout.strip()
     for changed in (

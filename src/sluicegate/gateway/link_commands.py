@@ -19,12 +19,11 @@ from sluicegate.access.api_keys import hash_key, new_key
 from sluicegate.access.base import AccessRequest, Refusal
 from sluicegate.access.link_claims import LinkClaims
 from sluicegate.access.links import SignedLinks
-from sluicegate.http.paths import canonical_path, canonical_segments
 
-from .config import ConfigError, load_config
+from .config import Config, ConfigError, load_config
 from .config.verifiers import links_of
 from .durations import DURATION, seconds_of
-from .link_desk import revoke_link, signed_auth, signed_link
+from .link_desk import plain_path, revoke_link, signed_auth, signed_link
 
 _CONFIG = click.argument("config", type=click.Path(path_type=Path))
 _AUTH = click.option("--auth", "name", help="Name of the [auth.NAME]; needed if there are several.")
@@ -91,8 +90,7 @@ def verify_command(config: Path, link: str, name: str | None) -> None:
     Exits with 0 if it is, with 1 if not. No use of it is counted, and who may use it is not asked.
     """
     with _said():
-        links = links_of(signed_auth(load_config(config, os.environ), name))
-        verdict = _judge(links, link)
+        verdict = _judge(load_config(config, os.environ), name, link)
         if isinstance(verdict, str):
             click.echo(f"not valid: {verdict}", err=True)
             sys.exit(1)
@@ -132,11 +130,12 @@ def hash_password_command() -> None:
         click.echo(hash_password(password))
 
 
-def _judge(links: SignedLinks, link: str) -> dict[str, str] | str:
+def _judge(config: Config, name: str | None, link: str) -> dict[str, str] | str:
     """What a link allows, or why nothing."""
+    links: SignedLinks = links_of(signed_auth(config, name))
     try:
         parts = urlsplit(link)
-        path = canonical_path(canonical_segments(parts.path.encode()))
+        path = plain_path(config, parts.path)
     except ValueError as exc:
         return str(exc)
     token = AccessRequest("GET", path, parts.query).parameter(links.options.parameter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from sluicegate import SluicegateError
 from sluicegate.access.link_claims import LinkClaims, new_link_id
 from sluicegate.access.links import SignedLinks
 from sluicegate.access.revoked import revoke
+from sluicegate.http.paths import canonical_path, canonical_segments
 
 from .config import Config
 from .config.values import SignedAuth
 from .config.verifiers import links_of
+from .routes import Match, Router
 
 _CLAIMS = frozenset(field.name for field in fields(LinkClaims)) - {"prefix"}
 _KEYS = _CLAIMS | {"path", "expires_in", "is_prefix", "revocable", "auth"}
@@ -50,8 +53,21 @@ def signed_link(config: Config, asked: Mapping[str, object]) -> dict[str, object
         raise CannotSign(f"expires_in: found {seconds!r}; expected a number of seconds")
     claims = _claims(asked, path)
     links: SignedLinks = links_of(signed_auth(config, text_in(asked, "auth")))
+    # What is no path at all, `link` refuses.
+    with suppress(ValueError):
+        path = path if claims.prefix else plain_path(config, path)
     link = links.link(path, seconds, claims)
     return {"link": link, **({} if claims.id is None else {"id": claims.id})}
+
+
+def plain_path(config: Config, path: str) -> str:
+    """A path as its route spells it, which is what the gateway checks a link against.
+
+    One that no route has stays as it is. Raises `ValueError` for what is no path.
+    """
+    segments = canonical_segments(path.encode())
+    match = Router(route.path for route in config.routes).find(segments)
+    return canonical_path(match.segments if isinstance(match, Match) else segments)
 
 
 def revoke_link(config: Config, link_id: str, name: str | None = None) -> str:
