@@ -103,6 +103,16 @@ async def test_own_paths_take_no_other_methods(path: str, url: str) -> None:
     assert (options.status, options.get("allow"), options.content) == (204, "GET, HEAD, OPTIONS", b"")
 
 
+def scope_of(path: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "raw_path": path.encode(),
+        "headers": [(b"host", b"x")],
+    }
+
+
 async def test_gateway_is_not_ready_before_its_sources_are_open(folder: Path) -> None:
     app = gateway(folder)
     sent: list[Any] = []
@@ -113,14 +123,7 @@ async def test_gateway_is_not_ready_before_its_sources_are_open(folder: Path) ->
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "GET",
-        "raw_path": b"/readyz",
-        "headers": [(b"host", b"x")],
-    }
-    await app(scope, receive, send)
+    await app(scope_of("/readyz"), receive, send)
     assert sent[0]["status"] == 503
 
 
@@ -137,12 +140,31 @@ async def test_documentation_page_needs_nothing_from_elsewhere(url: str) -> None
     assert [str(kind).partition(";")[0] for kind in kinds] == ["text/css", "image/png", "text/javascript"]
 
 
-async def test_asset_is_whole_after_somebody_asked_for_a_part(url: str) -> None:
-    whole = await fetch(url, "/docs/swagger-ui.css")
-    part = await fetch(url, "/docs/swagger-ui.css", fields=[("Range", "bytes=0-9")])
-    again = await fetch(url, "/docs/swagger-ui.css")
-    assert (part.status, part.content) == (206, whole.content[:10])
-    assert (again.status, again.content, again.get("content-range")) == (200, whole.content, None)
+MANY_RANGES = ",".join(f"{first}-{first}" for first in range(0, 12_000, 2))
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-9", "bytes=0-0,2-2", f"bytes={MANY_RANGES}"])
+async def test_documents_are_sent_as_a_whole_whatever_ranges_are_asked_for(asked: str, url: str) -> None:
+    for path in ("/docs", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/openapi.json"):
+        whole = await fetch(url, path)
+        part = await fetch(url, path, fields=[("Range", asked)])
+        assert (part.status, part.content) == (200, whole.content)
+        assert (part.get("etag"), part.get("accept-ranges")) == (whole.get("etag"), None)
+        assert whole.get("etag") is not None
+
+
+async def test_documents_wait_for_their_client_piece_by_piece(folder: Path) -> None:
+    sizes: list[int] = []
+
+    async def send(message: Any) -> None:
+        sizes.append(len(message.get("body", b"")))
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    await gateway(folder)(scope_of("/docs/swagger-ui-bundle.js"), receive, send)
+    assert sum(sizes) > 1024 * 1024
+    assert max(sizes) <= 64 * 1024
 
 
 async def test_openapi_is_valid_and_has_every_route_with_typed_parameters(url: str) -> None:
