@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sluicegate.gateway.draining import DrainingServer
 from sluicegate.gateway.installation import settings
@@ -45,11 +45,16 @@ def in_thread(
     tls: TlsContext | None = None,
     control: Control | None = None,
     ticked: Callable[[], None] | None = None,
+    loop: Literal["auto", "asyncio"] = "auto",
 ) -> Iterator[Threaded]:
-    """Serve an application until the block ends. `ticked` is called in the event loop at each tick."""
+    """Serve an application until the block ends. `ticked` is called in the event loop at each tick.
+
+    The loop is uvloop's by default.
+    """
     count = ConnectionCount()
     bound = listen("127.0.0.1", 0)
     config = settings(app, 1.0, bounded(limits or ProtocolLimits(), count), tls)
+    config.loop = loop
 
     class Ticking(DrainingServer):
         async def on_tick(self, counter: int) -> bool:

@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 
 import uvicorn
 
-from .protocol import LINGER_SECONDS, BoundedProtocol
+from .handshakes import Handshakes
+from .protocol import LINGER_SECONDS, BoundedProtocol, Refusal
 from .reloading import Control
 from .signals import ENDING, end_was_asked, taken_over
 from .tls import TlsContext
@@ -23,10 +24,6 @@ SWEEP_TICKS: Final = 10
 
 RENEWAL_TICKS: Final = 100
 """Every ten seconds: what renews certificates does so days before they end."""
-
-
-HANDSHAKE_SECONDS: Final = 10.0
-"""How long a TLS handshake may take; by default a minute, in which nothing else counts the client."""
 
 
 class Drained(Protocol):
@@ -63,6 +60,7 @@ class DrainingServer(uvicorn.Server):
         self._tls = tls
         self._beside = beside
         self._cut_at: dict[object, float] = {}
+        self._handshakes: list[Handshakes] = []
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal comes."""
@@ -77,27 +75,25 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application and the listener.
 
-        As uvicorn does, which has no word on how long a TLS handshake may take.
+        As uvicorn does, which has no word on how long a TLS handshake may take, nor on how many there may be.
         """
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             self.should_exit = True
             return
-        loop = asyncio.get_running_loop()
-        tls = self.config.ssl
-        self.servers = [
-            await loop.create_server(
-                self._protocol,
-                sock=sock,
-                ssl=tls,
-                backlog=self.config.backlog,
-                ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
-            )
-            for sock in sockets or ()
-        ]
+        await self._listen(sockets or [])
         self.started = True
         if self._control is not None:
             self._control.started()
+
+    async def _listen(self, sockets: list[socket.socket]) -> None:
+        loop, tls, backlog = asyncio.get_running_loop(), self.config.ssl, self.config.backlog
+        self.servers = []
+        for one in sockets:
+            if tls is None:
+                self.servers.append(await loop.create_server(self._protocol, sock=one, backlog=backlog))
+            else:
+                self._handshakes.append(Handshakes(one, tls, self._protocol, self._let_in))
 
     def _protocol(self) -> asyncio.Protocol:
         # The class changes with the configuration.
@@ -106,10 +102,23 @@ class DrainingServer(uvicorn.Server):
         )
         return made
 
+    def _let_in(self, client: str, handshakes: int) -> bool:
+        """Whether there is room for another TLS handshake: as without TLS, for twice as many as may be."""
+        protocol = self.config.http_protocol_class
+        if not issubclass(protocol, BoundedProtocol):
+            return True
+        most = 2 * protocol.limits.max_connections
+        if not 0 < most <= handshakes + len(self.server_state.connections):
+            return True
+        protocol.count.refuse(Refusal("connections", None, client, 0.0))
+        return False
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, and let what is under way end."""
         if self._control is not None:
             self._control.stopping()
+        for one in self._handshakes:
+            await one.aclose()
         await super().shutdown(sockets)
 
     @contextmanager
