@@ -5,13 +5,12 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
-import pytest
 
 from sluicegate.access.link_claims import LinkClaims
 from sluicegate.access.links import SignedLinks
 from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import LimitsConfig, parse_config
-from sluicegate.gateway.gates import MAX_CLIENTS, ClientThrottles, Gates, Places, TooMuch, client_key, tighter
+from sluicegate.gateway.gates import MAX_CLIENTS, ClientThrottles, Gates, Places, TooMuch, tighter
 from sluicegate.gateway.live import LiveGateway
 from sluicegate.gateway.metrics import Metrics
 from sluicegate.gateway.process_state import ProcessState
@@ -75,14 +74,6 @@ def test_throttles_of_clients_are_bounded() -> None:
     for number in range(MAX_CLIENTS):
         throttles.of(str(number))
     assert throttles.of("first") is not first
-
-
-@pytest.mark.parametrize(
-    ("client", "key"),
-    [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"), (None, "")],
-)
-def test_clients_are_counted_by_what_one_subscriber_has(client: str | None, key: str) -> None:
-    assert client_key(client) == key
 
 
 def test_the_allowance_with_the_least_left_is_told() -> None:

@@ -11,6 +11,7 @@ from sluicegate.http.addresses import (
     Address,
     Network,
     client_address,
+    client_key,
     is_public,
     parse_address,
     parse_network,
@@ -283,3 +284,11 @@ def test_client_cannot_choose_its_address_by_what_it_sends(hops: list[IPv4Addres
     client = next((hop for hop in reversed(hops) if not within(hop, TRUSTED)), None)
     if client is not None:
         assert client_address("10.0.0.1", [*lies, told], TRUSTED) == client
+
+
+@pytest.mark.parametrize(
+    ("client", "key"),
+    [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"), (None, "")],
+)
+def test_clients_are_counted_by_what_one_subscriber_has(client: str | None, key: str) -> None:
+    assert client_key(client) == key

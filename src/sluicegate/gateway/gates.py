@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network
 from typing import Final, Literal, Self
 
 from sluicegate import Throttle
@@ -182,17 +180,6 @@ def refused(allowance: Allowance, policies: tuple[Policy, ...]) -> TooMuch:
     if allowance.is_away:
         return TooMuch(503, f"{allowance.policy.name}: requests cannot be counted", "unlimitable", fields)
     return TooMuch(429, f"{allowance.policy.name}: {allowance.limit} requests", "requests", fields)
-
-
-def client_key(client: str | None) -> str:
-    """What the client of an address is counted by; all that have none are one."""
-    return _network_of(client) if client is not None and ":" in client else client or ""
-
-
-@lru_cache(maxsize=4096)
-def _network_of(address: str) -> str:
-    """Of IPv6, what one subscriber has at least (RFC 6177)."""
-    return str(IPv6Network((int(IPv6Address(address)) >> 64 << 64, 64)))
 
 
 def _crowded(status: Literal[429, 503], reason: str) -> TooMuch:

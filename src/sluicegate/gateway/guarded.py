@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from sluicegate import ObjectResponse, Source
 from sluicegate.access.any_of import AnyOf
 from sluicegate.access.base import AccessRequest, Address, Grant, Refusal, Verifier
+from sluicegate.http.addresses import client_key
 from sluicegate.http.cors import CorsPolicy, answer_fields, preflight_fields
 from sluicegate.http.fields import Fields, filename_of
 from sluicegate.http.paths import BadPath, canonical_path, has_control, has_dot_piece
@@ -21,7 +22,7 @@ from sluicegate.observe import Observer
 from .answers import OwnAnswer, Problem, adding, header, raw
 from .config import Config, RouteConfig, UpstreamConfig
 from .config.values import ApiKeyAuth
-from .gates import Gate, Places, ProcessRates, TooMuch, client_key, refused, tighter
+from .gates import Gate, Places, ProcessRates, TooMuch, refused, tighter
 from .metrics import Metrics, Refused
 from .targets import CLAIM_PREFIX, Placeholder
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -143,6 +144,17 @@ def client_address(
             break
         address = hop
     return address
+
+
+def client_key(client: str | None) -> str:
+    """What the client of an address is counted by; all that have none are one."""
+    return _subscriber_of(client) if client is not None and ":" in client else client or ""
+
+
+@lru_cache(maxsize=4096)
+def _subscriber_of(address: str) -> str:
+    """Of IPv6, what one subscriber has at least (RFC 6177)."""
+    return str(IPv6Network((int(IPv6Address(address)) >> 64 << 64, 64)))
 
 
 def _from_the_right(values: Sequence[str]) -> Iterator[str]:
