@@ -3,14 +3,19 @@
 import asyncio
 import base64
 import threading
+from ipaddress import ip_address, ip_network
+from typing import Annotated
 
+import httpx
 import pytest
 from argon2.low_level import Type, hash_secret
+from fastapi import Depends, FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.access.base import AccessRequest, Grant, Refusal, Verdict
 from sluicegate.access.basic import REMEMBERED_SECONDS, BasicUsers, hash_password
+from sluicegate.access.dependency import require
 from sluicegate.access.errors import BadCredentials
 from sluicegate.testing import assert_no_leak
 from tests.access.clock import Clock
@@ -31,12 +36,13 @@ def cheap(password: str) -> str:
 USERS = {"alice": cheap("open: sesame"), "bj\xf6rn": cheap("sm\xf8rrebr\xf8d"), "empty": cheap("")}
 
 
-def sent(value: bytes) -> AccessRequest:
-    return AccessRequest("GET", "/photos/1.jpg", headers=((b"authorization", value),))
+def sent(value: bytes, client: str | None = None) -> AccessRequest:
+    address = None if client is None else ip_address(client)
+    return AccessRequest("GET", "/photos/1.jpg", headers=((b"authorization", value),), client=address)
 
 
-def basic(user: str, password: str, scheme: bytes = b"Basic ") -> AccessRequest:
-    return sent(scheme + base64.b64encode(f"{user}:{password}".encode()))
+def basic(user: str, password: str, scheme: bytes = b"Basic ", client: str | None = None) -> AccessRequest:
+    return sent(scheme + base64.b64encode(f"{user}:{password}".encode()), client)
 
 
 async def verdict(shown: AccessRequest) -> Verdict:
@@ -145,6 +151,43 @@ async def test_flood_of_guesses_is_refused_with_503(user: str) -> None:
         seen = await asyncio.gather(*guesses)
     busy = Refusal(reason="32 checks of passwords wait already", status=503)
     assert seen == [WRONG] * 34 + [busy] * 6
+
+
+FLOOD = (["192.0.2.7"] * 40, ["2001:db8:1:2::7", "2001:db8:1:2:3::4"] * 20)
+
+
+@pytest.mark.parametrize("attackers", FLOOD, ids=["ipv4", "ipv6-of-one-network"])
+async def test_flood_of_one_client_locks_nobody_else_out(attackers: list[str]) -> None:
+    async with BasicUsers(USERS, "files") as users:
+        guesses = [
+            users.verify(basic("alice", f"guess {number}", client=attacker))
+            for number, attacker in enumerate(attackers)
+        ]
+        others = [users.verify(basic("alice", "open: sesame", client="198.51.100.1"))]
+        seen = await asyncio.gather(*guesses, *others)
+    busy = Refusal(reason="4 checks of passwords of one client wait already", status=503)
+    assert seen == [*[WRONG] * 6, *[busy] * 34, ALICE]
+
+
+async def test_flood_of_one_client_locks_nobody_else_out_of_an_application() -> None:
+    async with BasicUsers({"alice": hash_password("open: sesame")}, "files") as users:
+        app = FastAPI()
+        granted = require(users, trusted_proxies=[ip_network("10.0.0.0/8")])
+
+        @app.get("/")
+        async def read(grant: Annotated[Grant, Depends(granted)]) -> str | None:
+            return grant.subject
+
+        transport = httpx.ASGITransport(app, client=("10.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://sluicegate.test") as client:
+
+            async def status(address: str, password: str) -> int:
+                shown = {"x-forwarded-for": address}
+                return (await client.get("/", auth=("alice", password), headers=shown)).status_code
+
+            guesses = [status("192.0.2.7", f"guess {number}") for number in range(40)]
+            seen = await asyncio.gather(*guesses, status("198.51.100.1", "open: sesame"))
+    assert (set(seen[:40]), seen[40]) == ({401, 503}, 200)
 
 
 async def test_many_requests_of_one_page_cost_one_check() -> None:

@@ -11,6 +11,7 @@ from sluicegate.access.errors import BadCredentials
 from sluicegate.access.passwords import (
     CHECKS_AT_ONCE,
     MAX_WAITING,
+    MAX_WAITING_OF_CLIENT,
     CheckFailed,
     PasswordChecks,
     PasswordHash,
@@ -145,10 +146,27 @@ async def test_so_many_run_and_so_many_wait() -> None:
     await checks.aclose()
 
 
+async def test_one_client_leaves_turns_to_the_others() -> None:
+    checks, stored = PasswordChecks(), cheap("right")
+    flood = [checks.matches(stored, f"guess {number}", "192.0.2.7") for number in range(40)]
+    others = [checks.matches(stored, "right", f"198.51.100.{number}") for number in range(28)]
+    late = [checks.matches(stored, "right", "203.0.113.9"), checks.matches(stored, "right", "192.0.2.7")]
+    results = await asyncio.gather(*flood, *others, *late, return_exceptions=True)
+    refused = [TooManyChecks] * (40 - CHECKS_AT_ONCE - MAX_WAITING_OF_CLIENT)
+    assert results[:6] == [False] * 6
+    assert [type(result) for result in results[6:40]] == refused
+    assert results[40:68] == [True] * 28
+    # All 32 wait by then.
+    assert [type(result) for result in results[68:]] == [TooManyChecks] * 2
+    again = [checks.matches(stored, "right", "192.0.2.7") for _ in range(6)]
+    assert await asyncio.gather(*again) == [True] * 6
+    await checks.aclose()
+
+
 async def test_those_who_are_cancelled_give_back_their_places(hashed: str) -> None:
     checks, costly, stored = PasswordChecks(), PasswordHash.parse(hashed), cheap("right")
     async with assert_no_leak():
-        asked = [asyncio.create_task(checks.matches(costly, "wrong")) for _ in range(34)]
+        asked = [asyncio.create_task(checks.matches(costly, "wrong", f"{n // 4}")) for n in range(34)]
         # Each has come as far as it can: two run, the others wait.
         await asyncio.sleep(0)
         for one in asked:

@@ -31,6 +31,7 @@ from sluicegate.access.passwords import (
     hash_password,
 )
 from sluicegate.access.remembered import Remembered
+from sluicegate.http.addresses import client_key
 
 __all__ = ["BasicUsers", "hash_password"]
 
@@ -55,9 +56,10 @@ class BasicUsers:
     - `users`: what `hash_password` made, or another argon2id hash in PHC text form, by the user's name.
     - `realm`: what the passwords open, which browsers show to their users.
 
-    A check takes a thread, 64 MiB and a tenth of a second; at most two run at once and 32 wait: further ones
-    are refused with 503. A pair that was right is remembered for a minute, one that was wrong never. A user
-    who does not exist costs as much as the one whose hash costs most.
+    A check takes a thread, 64 MiB and a tenth of a second; at most two run at once and 32 wait, four of them
+    of one client (an IPv4 address, or the /64 network of an IPv6 one): further ones are refused with 503. A
+    pair that was right is remembered for a minute, one that was wrong never. A user who does not exist costs
+    as much as the one whose hash costs most.
 
     Raises `BadCredentials` for what is not such a table; it tells whose hash is wrong, and does not show it.
     `clock` tells seconds from any beginning, and never goes back.
@@ -98,9 +100,10 @@ class BasicUsers:
         pair = _pair(token)
         if pair is None:
             return self._refusal("Basic credentials that are not well-formed")
-        return await self._verify(*pair)
+        client = None if request.client is None else client_key(str(request.client))
+        return await self._verify(*pair, client)
 
-    async def _verify(self, user: str, password: str) -> Verdict:
+    async def _verify(self, user: str, password: str, client: str | None) -> Verdict:
         # What is remembered cannot be turned back into passwords, nor into anything that is worth as much.
         digest = hmac.digest(self._secret, f"{user}\0{password}".encode(), "sha256")
         known = self._remembered.get(digest)
@@ -110,14 +113,18 @@ class BasicUsers:
         if checks is None:
             raise RuntimeError("BasicUsers is not open: enter it in the application's lifespan")
         try:
-            return await self._flights.join(digest, lambda: self._check(checks, user, password, digest))
+            return await self._flights.join(
+                digest, lambda: self._check(checks, user, password, client, digest)
+            )
         except FlightEnded:
             return _unavailable("the verifier was closed")
 
-    async def _check(self, checks: PasswordChecks, user: str, password: str, digest: bytes) -> Verdict:
+    async def _check(
+        self, checks: PasswordChecks, user: str, password: str, client: str | None, digest: bytes
+    ) -> Verdict:
         stored = self._hashes.get(user)
         try:
-            matches = await checks.matches(stored or self._decoy, password)
+            matches = await checks.matches(stored or self._decoy, password, client)
         except (TooManyChecks, CheckFailed) as exc:
             return _unavailable(str(exc))
         if stored is None or not matches:

@@ -1,7 +1,7 @@
 """Hashes of passwords: argon2id (RFC 9106), which costs whoever guesses as much time and memory as us.
 
 Checks run in threads of their own, few at once: a flood of guesses takes two cores and the memory of two
-checks, not the event loop.
+checks, not the event loop, and the guesses of one client leave turns to the others.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import binascii
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Self
 
 from argon2.exceptions import VerificationError, VerifyMismatchError
 from argon2.low_level import Type, hash_secret, verify_secret
 
+from sluicegate.access.crowd import Crowd
 from sluicegate.access.errors import BadCredentials
 
 PASSES: Final = 3
@@ -45,6 +47,9 @@ MAX_LANES: Final = 16
 CHECKS_AT_ONCE: Final = 2
 MAX_WAITING: Final = 32
 """Checks that wait behind those that run: at 0.1 s each, one that waits is begun within two seconds."""
+
+MAX_WAITING_OF_CLIENT: Final = 4
+"""How many of them may be of one client, which shall not take all turns. A browser shows one pair."""
 
 _UNSENDABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBER = r"([1-9][0-9]{0,9})"
@@ -117,20 +122,21 @@ class CheckFailed(Exception):
 
 
 class PasswordChecks:
-    """Checks of passwords against hashes: `CHECKS_AT_ONCE` run, and `MAX_WAITING` wait."""
+    """Checks of passwords against hashes: `CHECKS_AT_ONCE` run, and `MAX_WAITING` wait, few of one client."""
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._waiting = 0
+        self._of_clients = Crowd(MAX_WAITING_OF_CLIENT)
         self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(CHECKS_AT_ONCE, "sluicegate-passwords")
 
-    async def matches(self, stored: PasswordHash, password: str) -> bool:
-        """Whether the hash is of this password.
+    async def matches(self, stored: PasswordHash, password: str, client: str | None = None) -> bool:
+        """Whether the hash is of this password. `client` is what who asks is counted by, if that is known.
 
         Raises `TooManyChecks` and `CheckFailed`. One who is cancelled gives up waiting; a check that has
         begun runs to its end in its thread, and keeps its turn until then.
         """
-        await self._turn()
+        await self._turn(client)
         try:
             checking = self._begin(stored, password)
         except BaseException:
@@ -146,14 +152,27 @@ class PasswordChecks:
             threads.shutdown(wait=False)
             await asyncio.to_thread(threads.shutdown)
 
-    async def _turn(self) -> None:
-        if self._turns.locked() and self._waiting >= MAX_WAITING:
-            raise TooManyChecks(f"{MAX_WAITING} checks of passwords wait already")
-        self._waiting += 1
-        try:
+    async def _turn(self, client: str | None) -> None:
+        if not self._turns.locked():
             await self._turns.acquire()
-        finally:
-            self._waiting -= 1
+            return
+        with self._place(client):
+            await self._turns.acquire()
+
+    @contextmanager
+    def _place(self, client: str | None) -> Iterator[None]:
+        """A place among those that wait."""
+        if self._waiting >= MAX_WAITING:
+            raise TooManyChecks(f"{MAX_WAITING} checks of passwords wait already")
+        # Of those that cannot be told apart, none could be kept from taking the turns of another.
+        with nullcontext(True) if client is None else self._of_clients.place(client) as has_room:
+            if not has_room:
+                raise TooManyChecks(f"{MAX_WAITING_OF_CLIENT} checks of passwords of one client wait already")
+            self._waiting += 1
+            try:
+                yield
+            finally:
+                self._waiting -= 1
 
     def _begin(self, stored: PasswordHash, password: str) -> asyncio.Future[bool]:
         if self._threads is None:
