@@ -188,6 +188,8 @@ def test_a_link_is_made_of_what_is_asked(url: str) -> None:
         ('{"path": "/a", "expires_in": 1, "network": "home"}', 422, "network"),
         ('{"path": "/a", "expires_in": 1, "until": 2}', 422, "until"),
         ('{"path": "/a", "expires_in": 1, "auth": "other"}', 422, "auth"),
+        (r'{"\ud800": 1}', 422, r"'\ud800': not known"),
+        (r'{"path": "/\ud800", "expires_in": 1}', 422, "path"),
         (" " * (LARGEST_CONTENT + 1), 413, "bytes"),
     ],
 )

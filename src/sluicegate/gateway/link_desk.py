@@ -45,7 +45,7 @@ def signed_link(config: Config, asked: Mapping[str, object]) -> dict[str, object
     `BadCredentials` for what cannot be signed.
     """
     if unknown := sorted(set(asked) - _KEYS):
-        raise CannotSign(f"{unknown[0]}: not known; expected one of: {', '.join(sorted(_KEYS))}")
+        raise CannotSign(f"{unknown[0]!r}: not known; expected one of: {', '.join(sorted(_KEYS))}")
     path, seconds = asked.get("path"), asked.get("expires_in")
     if not isinstance(path, str) or not path.startswith("/"):
         raise CannotSign(f"path: found {path!r}; expected a path such as '/files/a.jpg', percent-encoded")
