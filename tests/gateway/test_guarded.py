@@ -356,6 +356,25 @@ async def test_requests_beyond_the_rate_are_told_when_to_come_again(folder: Path
     assert (records[-1].error or "").startswith("Limited: route-all")
 
 
+async def test_rate_of_all_routes_counts_what_they_are_asked_for_and_no_answer_of_the_gateway(
+    folder: Path,
+) -> None:
+    limited = LIMITED.replace("client_transfers = 2", 'client_requests = "3/hour"')
+    with served(folder, limited.replace("ORIGIN", "http://127.0.0.1:1")) as (url, _):
+        for method, path, status in (
+            ("OPTIONS", "/few/a.txt", 204),
+            ("POST", "/few/a.txt", 405),
+            ("GET", "/few/%00", 400),
+            ("GET", "/nowhere", 404),
+            ("GET", "/docs", 200),
+            ("GET", "/openapi.json", 200),
+            ("GET", "/healthz", 200),
+        ):
+            assert [(await get(url, path, method=method)).status for _ in range(4)] == [status] * 4
+        paths = ("/few/a.txt", "/slow/a.txt", "/few/missing", "/slow/a.txt")
+        assert [(await get(url, path)).status for path in paths] == [200, 200, 404, 429]
+
+
 async def test_transfers_at_once_of_a_client_are_bounded_and_freed(folder: Path) -> None:
     async with AsyncExitStack() as stack:
         origin = stack.enter_context(FaultyOrigin())
