@@ -1,6 +1,7 @@
 """Verifiers in front of FastAPI's operations: who gets in, and what the others are told."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -182,12 +183,15 @@ async def test_path_that_could_be_read_in_two_ways_is_a_400(url: str, path: str)
     assert answer.status == 400
 
 
-async def test_encoded_slash_is_no_separator(url: str) -> None:
+async def test_encoded_slash_is_judged_as_the_slash_that_the_operation_is_given(url: str) -> None:
     token = signed("", prefix="/a/")
-    assert (await fetch(url, f"/a/b%2Fc?link={token}")).status == 200
-    assert (await fetch(url, f"/a%2Fb?link={token}")).status == 403
-    assert (await fetch(url, f"/a/b?link={signed('/a%2Fb')}")).status == 403
-    assert (await fetch(url, f"/a%2Fb?link={signed('/a%2Fb')}")).status == 200
+    for path in ("/a/b/c", "/a/b%2Fc", "/a%2Fb%2fc"):
+        answer = await fetch(url, f"{path}?link={token}")
+        assert (answer.status, json.loads(answer.content)["key"]) == (200, "a/b/c")
+        assert (await fetch(url, f"{path}?link={signed('/a/b/c')}")).status == 200
+        assert (await fetch(url, f"{path}?link={signed('/a/b')}")).status == 403
+    for path in ("/a%2F..%2Fb", "/a%2F.", "/..%2Fa"):
+        assert (await fetch(url, f"{path}?link={token}")).status == 400
 
 
 async def test_path_of_a_mounted_application_is_the_one_below_it(url: str) -> None:

@@ -21,6 +21,9 @@ _PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
 # RFC 6265, section 4.1.1: a cookie-name is a token.
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
+UNVERIFIED_RETRY_SECONDS: Final = 2
+"""When to come again where nobody could be asked who may read."""
+
 NO_CLAIMS: Final[Mapping[str, str]] = MappingProxyType({})
 
 

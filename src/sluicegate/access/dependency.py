@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from sluicegate.access.base import AccessRequest, Grant, Refusal, Verifier
+from sluicegate.access.base import UNVERIFIED_RETRY_SECONDS, AccessRequest, Grant, Refusal, Verifier
 from sluicegate.http.addresses import Network, client_address
 from sluicegate.http.fields import GUARDED
 from sluicegate.http.paths import BadPath, below_mount, canonical_path, canonical_segments
-
-UNVERIFIED_RETRY_SECONDS: Final = 2
-"""When to come again where nobody could be asked who may read: what the gateway says too."""
 
 logger = logging.getLogger("sluicegate")
 
@@ -62,10 +59,11 @@ def _asked(request: Request, trusted: Sequence[Network]) -> AccessRequest:
 
 
 def _path(scope: Mapping[str, Any]) -> str:
-    """The canonical path below where the application is mounted.
+    """The canonical path below where the application is mounted, as Starlette has routed it.
 
-    Raises `BadPath`, for a path too that is not the one that Starlette has routed: it looks at `path`, which
-    has lost the difference between a slash and `%2F`, and which a middleware may have changed.
+    That is by `path`, where `%2F` is a slash like any other: an operation is given `a/b` for `a%2Fb`, and so
+    this is what is judged. Raises `BadPath`, also for a `path` that is not the client's: a middleware may
+    have changed it.
     """
     routed: str = scope["path"]
     # ASGI, "HTTP connection scope": `raw_path` is optional.
@@ -75,11 +73,15 @@ def _path(scope: Mapping[str, Any]) -> str:
         raise BadPath("the path is not the one that the request was routed by")
     root: str = scope.get("root_path", "")
     if not root or not f"{routed}/".startswith(f"{root}/"):
-        return canonical_path(segments)
+        return canonical_path(_plain(segments))
     mounts = tuple(root.split("/")[1:])
     if segments[: len(mounts)] != mounts:
         raise BadPath("a '/' in the path of the application must not be percent-encoded")
-    return canonical_path(below_mount(segments, root))
+    return canonical_path(_plain(below_mount(segments, root)))
+
+
+def _plain(segments: Sequence[str]) -> tuple[str, ...]:
+    return tuple("/".join(segments).split("/"))
 
 
 def _refused(refusal: Refusal) -> HTTPException:

@@ -102,7 +102,7 @@ class DrainingServer(uvicorn.Server):
         )
         return made
 
-    def _let_in(self, client: str, handshakes: int) -> bool:
+    def _let_in(self, client: str | None, handshakes: int) -> bool:
         """Whether there is room for another TLS handshake: as without TLS, for twice as many as may be."""
         protocol = self.config.http_protocol_class
         if not issubclass(protocol, BoundedProtocol):

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from sluicegate import ObjectResponse, Source
 from sluicegate.access.any_of import AnyOf
-from sluicegate.access.base import AccessRequest, Address, Grant, Refusal, Verifier
+from sluicegate.access.base import UNVERIFIED_RETRY_SECONDS, AccessRequest, Address, Grant, Refusal, Verifier
 from sluicegate.http.addresses import client_key
 from sluicegate.http.cors import CorsPolicy, answer_fields, preflight_fields
 from sluicegate.http.fields import Fields, filename_of
@@ -26,7 +26,6 @@ from .gates import Gate, Places, ProcessRates, TooMuch, refused, tighter
 from .metrics import Metrics, Refused
 from .targets import CLAIM_PREFIX, Placeholder
 
-UNVERIFIED_RETRY_SECONDS: Final = 2
 """When to come again where nobody could be asked who may read."""
 
 _COUNTED_AS: Final[Mapping[int, Refused]] = {
@@ -231,8 +230,8 @@ class GuardedRoute:
         fields: Fields = ()
         if refusal.challenge is not None:
             fields = (("www-authenticate", refusal.challenge),)
-        elif refusal.status == 503:
-            fields = (("retry-after", str(UNVERIFIED_RETRY_SECONDS)),)
+        if refusal.status == 503:
+            fields = (*fields, ("retry-after", str(UNVERIFIED_RETRY_SECONDS)))
         problem = Problem(status=refusal.status, fields=fields, error=f"Refused: {refusal.reason}")
         await self._answer(problem, arrival, send)
 

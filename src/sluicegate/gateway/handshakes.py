@@ -20,8 +20,8 @@ HANDSHAKE_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 1.0
 """How long nobody is accepted where the system has no descriptor left, as asyncio has it."""
 
-LetIn = Callable[[str, int], bool]
-"""Whether a client, by its address, may begin a handshake beside so many others."""
+LetIn = Callable[[str | None, int], bool]
+"""Whether a client, by its address if it has one, may begin a handshake beside so many others."""
 
 
 class Handshakes:
@@ -59,7 +59,9 @@ class Handshakes:
                 logger.error("cannot accept a connection: %s", exc.strerror or exc)  # noqa: TRY400
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if self._let_in(address[0], len(self._pending)):
+            # A Unix socket's clients have no address.
+            client = address[0] if isinstance(address, tuple) else None
+            if self._let_in(client, len(self._pending)):
                 self._begin(connection)
             else:
                 connection.close()
