@@ -314,6 +314,18 @@ def granted(store: S3Server) -> bytes:
     ).encode()
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_line_break_in_a_key_of_the_environment_is_told_when_the_source_is_entered(
+    client: Client, environment: Environment
+) -> None:
+    environment(AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="hunter2\n")
+    settings = StoreOptions(endpoint_url="http://127.0.0.1:9", region="us-east-1")
+    with pytest.raises(BadOptions, match="AWS_SECRET_ACCESS_KEY has a line break") as told:
+        async with store_source(f"s3://{BUCKET}", settings, client=client):
+            raise AssertionError
+    assert "hunter2" not in str(told.value)
+
+
 @pytest.mark.parametrize("client", ["aiobotocore", "botocore"])
 async def test_nobody_has_credentials(store: S3Server, client: Client) -> None:
     with pytest.raises(Denied):

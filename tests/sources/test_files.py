@@ -207,7 +207,10 @@ async def test_key_that_no_file_has_is_invalid(store: FileStore, key: str) -> No
     ],
 )
 def test_failure_of_the_system_is_one_of_ours(exc: OSError, error: type[SourceError]) -> None:
-    assert type(by_table(ERRORS, exc, "what")) is error
+    ours = by_table(ERRORS, exc, "what")
+    assert type(ours) is error
+    assert exc.errno is not None
+    assert str(ours).endswith(f" {errno.errorcode[exc.errno]}")
 
 
 async def test_conditions_are_decided_without_a_body(store: FileStore) -> None:
@@ -357,15 +360,16 @@ class Disk:
 
     def __init__(self) -> None:
         self.time, self.takes = 0.0, 0.0
-        self.is_leased = False
+        self.leased = 0
         self.in_threads: list[bool] = []
 
-    def open(self, path: bytes, flags: int) -> OpenFile:
+    def open(self, path: bytes) -> OpenFile:
         self.in_threads.append(threading.current_thread() is not threading.main_thread())
         self.time += self.takes
-        if self.is_leased and flags & os.O_NONBLOCK:
+        if self.leased:
+            self.leased -= 1
             raise BlockingIOError(errno.EAGAIN, "leased")
-        return OpenFile.of(path, flags)
+        return OpenFile.of(path)
 
     async def opens_in_thread(self, access: FileAccess, path: bytes) -> bool:
         file = await access.open(path)
@@ -398,18 +402,32 @@ async def test_file_that_is_leased_is_waited_for_in_a_thread(store: FileStore) -
     disk = Disk()
     access = FileAccess(disk.open, lambda: disk.time)
     await disk.opens_in_thread(access, path_of(store))
-    disk.is_leased = True
+    disk.leased = 3
     assert await disk.opens_in_thread(access, path_of(store)) is True
+    assert disk.leased == 0
     await released()
+
+
+def test_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, pipe = tmp_path / "file", tmp_path / "pipe"
+    file.touch()
+    os.mkfifo(pipe)
+    before = os.stat(file)
+    # It was a file when somebody looked.
+    monkeypatch.setattr("sluicegate.sources.local_file.os.stat", lambda _: before)
+    with pytest.raises(FileNotFoundError):
+        OpenFile.of(bytes(pipe))
 
 
 async def test_open_that_was_cancelled_in_a_thread_is_closed_there(store: FileStore) -> None:
     began, go = threading.Event(), threading.Event()
 
-    def slowly(path: bytes, flags: int) -> OpenFile:
+    def slowly(path: bytes) -> OpenFile:
         began.set()
         go.wait(10)
-        return OpenFile.of(path, flags)
+        return OpenFile.of(path)
 
     opening = asyncio.create_task(FileAccess(slowly).open(path_of(store)))
     await asyncio.to_thread(began.wait)

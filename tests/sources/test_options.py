@@ -83,6 +83,12 @@ def test_location_that_cannot_be(url: str) -> None:
         {"read_timeout": 10**9},
         {"attempts": 0},
         {"max_connections": 0},
+        {"access_key_id": "key\n", "secret_access_key": "secret'"},
+        {"access_key_id": "key", "secret_access_key": "secret'\n"},
+        {"access_key_id": "key", "secret_access_key": "x", "session_token": "secret'\r"},
+        {"access_key_id": "kéy", "secret_access_key": "secret'"},
+        {"account_key": " secret'"},
+        {"sas_token": b"secret'"},
     ],
     ids=str,
 )

@@ -31,7 +31,7 @@ from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfia
 from sluicegate.http.fields import number
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import Span, format_range, parse_content_range
-from sluicegate.sources.aws_settings import given_region
+from sluicegate.sources.aws_settings import check_environment, given_region
 from sluicegate.sources.base import OpenRequest, check_key
 from sluicegate.sources.headers import describe, error_for_status, span_of
 from sluicegate.sources.options import BadOptions, Location, StoreOptions
@@ -89,7 +89,8 @@ def client_settings(options: StoreOptions) -> dict[str, Any]:
 
 
 def client_arguments(session: Any, options: StoreOptions) -> dict[str, Any]:
-    """Keyword arguments for `create_client("s3", ...)` beside `config`."""
+    """Keyword arguments for `create_client("s3", ...)` beside `config`. Raises `BadOptions`."""
+    check_environment(options)
     return {
         "region_name": given_region(options) or session.get_config_variable("region") or DEFAULT_REGION,
         "endpoint_url": options.endpoint_url,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sluicegate.sources.options import BadOptions, Location, StoreOptions
+from sluicegate.sources.options import BadOptions, Location, StoreOptions, check_credential
 
 logger = logging.getLogger("sluicegate")
 
@@ -22,6 +22,8 @@ _KEYS_ELSEWHERE: Final = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
 """Variables of the environment that lead obstore to keys without botocore."""
+
+_CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 _INSTALL: Final = "pip install 'sluicegate[botocore]'"
 
@@ -48,8 +50,16 @@ def given_endpoint(options: StoreOptions) -> str | None:
     return options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
+def check_environment(options: StoreOptions) -> None:
+    """Raise `BadOptions` for keys of the environment that are to be used and cannot be."""
+    if options.access_key_id is None and options.profile is None and not options.anonymous:
+        for name in _CREDENTIALS:
+            check_credential(name, os.environ.get(name))
+
+
 def s3_settings(location: Location, options: StoreOptions) -> S3Settings:
     """The settings for a store. Reads files; raises `BadOptions` for those that are wrong."""
+    check_environment(options)
     given = S3Settings(given_region(options), given_endpoint(options), _given_keys(options))
     wants_keys = _are_keys_in_files(options)
     if not _are_files_meant(options) or (given.region and given.endpoint_url and not wants_keys):

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final, Self, TypeVar
 
 from sluicegate.errors import BrokenBody, VersionChanged
 from sluicegate.http.ranges import Span
 from sluicegate.sources.base import CHUNK_SIZE, SMALL, Chunk
+from sluicegate.sources.translation import name_of
 
 T = TypeVar("T")
 
@@ -37,11 +38,15 @@ SLOW_SECONDS: Final = 0.005
 SLOW_FOR_SECONDS: Final = 10.0
 """So long files are then opened in threads."""
 
-_OPEN_FLAGS: Final = (
-    os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+LEASE_TRY_SECONDS: Final = 0.1
+LEASE_TRIES: Final = 500
+"""After 45 seconds the system takes a lease from whoever does not give it up."""
+
+# A pipe that takes the place of a file must not wait for somebody who writes (O_NONBLOCK): not in a thread
+# either, for there are only so many.
+_OPEN_FLAGS: Final = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOCTTY", "O_BINARY", "O_NONBLOCK")
 )
-# A pipe that takes the place of a file must not wait for somebody who writes, nor a file that is leased.
-_AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0)
 
 _CACHED_ONLY: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 _CANNOT_TELL: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
@@ -55,11 +60,11 @@ class OpenFile:
     status: os.stat_result
 
     @classmethod
-    def of(cls, path: bytes, flags: int = 0) -> Self:
-        """Open a file to be read; raises `OSError`, also for what is no regular file."""
+    def of(cls, path: bytes) -> Self:
+        """Open a file to be read; raises `OSError`, also for what is no regular file, or is leased."""
         # Before it is opened as well: who writes into a pipe would notice.
         _check_regular(os.stat(path), path)
-        descriptor = os.open(path, _OPEN_FLAGS | flags)
+        descriptor = os.open(path, _OPEN_FLAGS)
         try:
             status = os.fstat(descriptor)
             _check_regular(status, path)
@@ -88,7 +93,7 @@ class FileAccess:
 
     def __init__(
         self,
-        opened: Callable[[bytes, int], OpenFile] = OpenFile.of,
+        opened: Callable[[bytes], OpenFile] = OpenFile.of,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._opened = opened
@@ -112,20 +117,29 @@ class FileAccess:
         """Open a file to be read; raises `OSError`."""
         if self.is_at_once and self._clock() >= self._slow_until:
             try:
-                return self._timed(path, _AT_ONCE)
+                return self._timed(path)
             except BlockingIOError:
                 pass
-        opening = self.in_thread(self._timed, path, 0)
+        opening = self.in_thread(self._patiently, path)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_discard)
             raise
 
-    def _timed(self, path: bytes, flags: int) -> OpenFile:
+    def _patiently(self, path: bytes) -> OpenFile:
+        """Open a file, also one that another process has a lease on, and gives up when it is asked to."""
+        for _ in range(LEASE_TRIES):
+            try:
+                return self._timed(path)
+            except BlockingIOError:
+                sleep(LEASE_TRY_SECONDS)
+        return self._timed(path)
+
+    def _timed(self, path: bytes) -> OpenFile:
         began = self._clock()
         try:
-            return self._opened(path, flags)
+            return self._opened(path)
         finally:
             if self._clock() - began > SLOW_SECONDS:
                 self._slow_until = self._clock() + SLOW_FOR_SECONDS
@@ -205,7 +219,7 @@ class FileBody:
         try:
             chunk, status = await self._read(file.descriptor, size)
         except OSError as exc:
-            raise BrokenBody(f"{self._what}: {type(exc).__name__}") from exc
+            raise BrokenBody(f"{self._what}: {name_of(exc)}") from exc
         # It is the status after the read: what goes on was there before the file was changed.
         if not chunk or _differ(status, file.status):
             raise VersionChanged(f"{self._what}: the file was changed while it was read")

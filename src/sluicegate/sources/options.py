@@ -76,6 +76,16 @@ def parse_location(url: str) -> Location:
             raise BadOptions(f"{url!r} has no scheme that is known here: {allowed}")
 
 
+_CREDENTIALS: Final = (
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "account_name",
+    "account_key",
+    "sas_token",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
     """Options of a store. What is `None` comes from the provider's usual environment or its default.
@@ -118,6 +128,8 @@ class StoreOptions:
             raise BadOptions("session_token needs access_key_id and secret_access_key beside it")
         if self.anonymous and (self.access_key_id or self.profile):
             raise BadOptions("anonymous excludes access_key_id and profile")
+        for name in _CREDENTIALS:
+            check_credential(name, getattr(self, name))
         if self.endpoint_url is not None:
             _check_endpoint(self.endpoint_url)
         if self.addressing not in ("path", "virtual"):
@@ -156,6 +168,19 @@ class HttpOptions:
         _check_limits(self)
         _check_each("redirects", self.redirects, parse_host_pattern)
         _check_each("allow_networks", self.allow_networks, parse_network)
+
+
+def check_credential(name: str, value: str | None) -> None:
+    """Raise `BadOptions` unless `value` can stand in a request, or is none. The message does not show it."""
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise BadOptions(f"{name} is text, got {type(value).__name__}")
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise BadOptions(
+            f"{name} has a line break, a space at an end or another character that cannot be sent: "
+            "where it comes from a file, take its last line break off"
+        )
 
 
 def _check_each(name: str, texts: tuple[str, ...], parse: Callable[[str], object]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
+from ssl import SSLError
 
 from sluicegate.errors import BadAnswer, BrokenBody, OriginTimeout, SourceError
 
@@ -14,10 +16,20 @@ def by_table(
 ) -> SourceError:
     """Our error for `exc`: that of the first row that fits, `BadAnswer` if none does.
 
-    `what` says what was asked for. Of the exception only its name is told: its text may hold secrets.
+    `what` says what was asked for. Of the exception only its name is told, for its text may hold secrets; and
+    what the system calls it, if it comes from there.
     """
     ours = next((ours for theirs, ours in table if isinstance(exc, theirs)), BadAnswer)
-    return ours(f"{what}: {type(exc).__name__}")
+    return ours(f"{what}: {name_of(exc)}")
+
+
+def name_of(exc: BaseException) -> str:
+    """The name of an exception: `OSError EMFILE` where the system has refused something."""
+    name = type(exc).__name__
+    # The numbers of TLS are its own.
+    if not isinstance(exc, OSError) or isinstance(exc, SSLError) or exc.errno is None:
+        return name
+    return f"{name} {errno.errorcode.get(exc.errno, '')}".rstrip()
 
 
 def as_break(failure: SourceError) -> SourceError:
