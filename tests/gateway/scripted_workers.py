@@ -2,12 +2,15 @@
 
 `python -m tests.gateway.scripted_workers CONFIG SCRIPT PREPARE_SECONDS` runs in a folder of its own. Who is
 there first follows the script, which has a word for each attempt, as "refuse,die"; the others, those that
-replace it, and all of them at the script's end, obey. Each says in a line what it is told.
+replace it, and all of them at the script's end, obey. Each says in a line what it is told. With the word
+"lame" in the script, those that replace others cannot start with the configuration "first".
 """
 
 import os
 import socket
 import sys
+from contextlib import suppress
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -34,8 +37,11 @@ DEAF_SECONDS = 60.0
 
 
 def work(config: Config, listeners: Listeners, pipe: Connection) -> bool:
-    words = os.environ["SCRIPT"].split(",") if is_first() else []
+    script, start = os.environ["SCRIPT"].split(","), number_of_start()
+    words = script if start == 1 else []
     say(f"{os.getpid()} begins with {config.gateway.title!r}")
+    if "lame" in script and start > COUNT and config.gateway.title == "first":
+        return False
     pipe.send(Serving())
     if "ask" in words:
         pipe.send(AskReload(7))
@@ -63,12 +69,13 @@ def act(words: list[str], order: Order, pipe: Connection) -> None:
             pipe.send(Committed(turn))
 
 
-def is_first() -> bool:
-    try:
-        os.close(os.open("first", os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return False
-    return True
+def number_of_start() -> int:
+    """How many have started, this one too."""
+    for number in count(1):
+        with suppress(FileExistsError):
+            os.close(os.open(f"start-{number}", os.O_CREAT | os.O_EXCL))
+            return number
+    raise AssertionError("unreachable")
 
 
 def say(line: str) -> None:

@@ -28,6 +28,7 @@ from sluicegate.gateway.agreement import (
 )
 from sluicegate.gateway.config import Config, parse_config
 from sluicegate.gateway.reloading import ReloadResult
+from sluicegate.gateway.workers import restart_seconds
 from tests.servers.process import running
 
 from .config_texts import ROUTE
@@ -146,6 +147,21 @@ def test_all_have_changed_when_who_asked_is_answered_and_who_does_not_is_replace
         server.process.send_signal(signal.SIGHUP)
         wait_for_log(server, "reloaded; stores: 1", 2)
         wait_for_log(server, "begins with 'second'", 1)
+
+
+def test_worker_that_cannot_start_again_ends_nothing_and_holds_up_no_reload(tmp_path: Path) -> None:
+    with scripted(tmp_path, "die,lame") as server:
+        server.process.send_signal(signal.SIGHUP)
+        # Two that replace the one that died could not start.
+        wait_for_log(server, "begins with 'first'", COUNT + 2)
+        server.process.send_signal(signal.SIGHUP)
+        wait_for_log(server, "reloaded; stores: 1", 1)
+        wait_for_log(server, "begins with 'second'", 1)
+
+
+def test_wait_for_another_worker_grows_up_to_a_bound() -> None:
+    seconds = [restart_seconds(failures) for failures in (0, 1, 2, 3, 5, 6, 7, 10**9)]
+    assert seconds == [0.5, 1.0, 2.0, 4.0, 16.0, 30.0, 30.0, 30.0]
 
 
 def test_worker_that_reads_nothing_holds_up_nobody(tmp_path: Path) -> None:

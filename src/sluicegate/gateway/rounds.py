@@ -54,8 +54,9 @@ class Rounds:
     """The newest configuration that workers serve, and the attempt to change it that is under way.
 
     `workers` is the list of those that run, as it is at each moment, and `count` how many there should be. A
-    worker that ends while it prepares ends the attempt: what it prepared may be why. Times are of the
-    monotonic clock.
+    worker that ends while it prepares ends the attempt: what it prepared may be why. One that has not come to
+    serve holds nothing up: the next one begins with what is in place then. `have_served` is true once all
+    have served at the same time. Times are of the monotonic clock.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Rounds:
         self._operation = operation
         self._turn = 0
         self._round: _Preparing | _Committing | None = None
-        self._again = self._said_ready = False
+        self._again = self.have_served = False
         self._asking: list[tuple[Worker, int]] = []
         self._answering: list[tuple[Worker, int]] = []
 
@@ -102,8 +103,10 @@ class Rounds:
         self._asking = [one for one in self._asking if one[0] is not worker]
         self._answering = [one for one in self._answering if one[0] is not worker]
         match self._round:
-            case _Preparing():
+            case _Preparing() if worker.serving:
                 self._abandon(f"worker {worker.pid} ended meanwhile")
+            case _Preparing() as preparing:
+                self._commit_if_agreed(preparing)
             case _Committing() as committing:
                 # The one that replaces it begins with the new configuration.
                 self._finish_if_all_have(committing, worker)
@@ -137,9 +140,10 @@ class Rounds:
         if isinstance(self._round, _Preparing):
             worker.tell(Prepare(self._round.turn, self._round.config))
         serving = len(self._serving())
-        if serving == self._count and not self._said_ready and self._operation is not None:
-            self._said_ready = True
-            self._operation.notifier.ready(f"serving with {serving} workers")
+        if serving == self._count and not self.have_served:
+            self.have_served = True
+            if self._operation is not None:
+                self._operation.notifier.ready(f"serving with {serving} workers")
 
     def _begin_if_idle(self) -> None:
         if not self._again or self._round is not None or self._operation is None:
@@ -163,7 +167,8 @@ class Rounds:
 
     def _commit_if_agreed(self, agreed: _Preparing) -> None:
         everyone = set(self._workers)
-        if len(everyone) != self._count or not agreed.ready >= everyone or self._operation is None:
+        # Those that are missing begin with what is in place then.
+        if not everyone or not agreed.ready >= everyone or self._operation is None:
             return
         self.config = agreed.config
         self._round = _Committing(self._turn, agreed.config, self._deadline(self._operation), everyone)

@@ -19,7 +19,7 @@ from .config import Config
 from .listening import Listeners
 
 NOT_STARTED: Final = 3
-"""The exit code of a worker that could not start: another one would not either."""
+"""The exit code of a worker that could not start: before any has served, another one would not either."""
 
 TELL_SECONDS: Final = 2
 """How long a worker may take to read what it is told. One that does not read is stopped or stuck."""

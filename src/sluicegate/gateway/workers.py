@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import time
+from bisect import insort
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 RESTART_SECONDS: Final = 0.5
 """Between the end of a worker and the start of another: one that ends at once must not take the machine."""
+
+LONGEST_RESTART_SECONDS: Final = 30.0
+"""The same after many that did not come to serve: what they lack may come back, and is then soon used."""
 
 END_SECONDS: Final = 10.0
 """How long beyond the drain timeout a worker may take to end, before it is killed."""
@@ -56,6 +60,12 @@ def supervise(  # noqa: PLR0913, PLR0917 - what workers are made of
     return started
 
 
+def restart_seconds(failures: int) -> float:
+    """How long to wait before another worker is started, after so many in a row that have not served."""
+    # No more doublings than it takes: the number has no bound.
+    return min(RESTART_SECONDS * 2.0 ** min(failures, 10), LONGEST_RESTART_SECONDS)
+
+
 class _Workers:
     """The processes that are running."""
 
@@ -70,8 +80,10 @@ class _Workers:
         self._start = start
         self._metrics = metrics
         self._operation = operation
-        # When to start another worker, for each that is missing.
+        # When to start another worker, for each that is missing; the soonest first.
         self._due: list[float] = []
+        # How many in a row have ended without having served.
+        self._failures = 0
         self._running: list[Worker] = []
         self._rounds = Rounds(config, self._running, count, operation)
         # It would let signals through while it starts.
@@ -80,7 +92,7 @@ class _Workers:
             self._begin_another()
 
     def watch(self, woken: socket.socket) -> bool:
-        """Replace who ends, until a signal comes; false once one could not start."""
+        """Replace who ends, until a signal comes; false if not all of the first ones could start."""
         while True:
             came = wait([woken, *self._sentinels(), *self._pipes()], self._seconds_left())
             if woken in came and _has_ended(woken):
@@ -113,15 +125,22 @@ class _Workers:
             self._rounds.heard(worker, report)
 
     def _collect(self) -> bool:
-        """Take out who has ended; false if one of them could not start."""
+        """Take out who has ended; false if one of the first ones could not start.
+
+        Later, what one lacks to start takes nothing from those that serve.
+        """
         for worker in [worker for worker in self._running if worker.process.exitcode is not None]:
             self._running.remove(worker)
             worker.close()
             code = worker.process.exitcode
-            if code == NOT_STARTED:
+            if code == NOT_STARTED and not self._rounds.have_served:
                 return False
-            logger.warning("worker %s ended (exit code %s): another one is started", worker.pid, code)
-            self._due.append(time.monotonic() + RESTART_SECONDS)
+            self._failures = 0 if worker.serving else self._failures + 1
+            seconds = restart_seconds(self._failures)
+            logger.warning(
+                "worker %s ended (exit code %s): another one is started in %s s", worker.pid, code, seconds
+            )
+            insort(self._due, time.monotonic() + seconds)
             self._keep_numbers()
             self._rounds.lost(worker)
         return True
