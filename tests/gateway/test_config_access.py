@@ -66,6 +66,42 @@ def test_a_route_says_who_may_read(defaults: str, own: str, auth: tuple[str, ...
     assert not config.gateway.openapi
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        pytest.param(route("auth = []"), ("routes[0].auth", "an empty array"), id="auth"),
+        pytest.param(
+            "[defaults]\nauth = []\n" + route(), ("defaults.auth", "an empty array"), id="default-auth"
+        ),
+        pytest.param(
+            route('auth = "links"', "methods = []"), ("routes[0].methods", "an empty array"), id="methods"
+        ),
+        pytest.param(
+            route('auth = "links"', "key_prefixes = []"),
+            ("routes[0].key_prefixes", "an empty array"),
+            id="prefixes",
+        ),
+        pytest.param(
+            route('auth = "links"', "stores = []"), ("routes[0].stores", "an empty array"), id="stores"
+        ),
+        pytest.param(
+            '[auth.partners]\ntype = "api_key"\nkeys = { acme = [] }\n' + route('auth = "links"'),
+            ("auth.partners.keys.acme", "a value that is not shown"),
+            id="keys",
+        ),
+    ],
+)
+def test_an_empty_array_that_would_mean_everybody_or_nobody_is_a_mistake(
+    written: str, expected: tuple[str, str]
+) -> None:
+    assert expected in mistakes(STORE + LINKS + written)
+
+
+def test_without_any_auth_an_empty_array_is_a_mistake_too() -> None:
+    with pytest.raises(ConfigError, match=r"an empty array; expected names, or 'public'"):
+        parse_config(STORE + route("auth = []"), {})
+
+
 def test_a_guarded_route_keeps_its_own_cache_control() -> None:
     config = parse_config(STORE + LINKS + route('auth = "links"', 'cache_control = "max-age=5"'), {})
     assert config.routes[0].cache_control == "max-age=5"

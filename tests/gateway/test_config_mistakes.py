@@ -51,7 +51,7 @@ def test_syntax_error_names_its_place(text: str, line: int, column: int | None) 
             'stores = []\n[[routes]]\npath = "/a"\nupstream = "http://h"',
             1,
             "stores",
-            "an array",
+            "an empty array",
             id="stores-of-another-type",
         ),
         pytest.param(s3() + "[server]\nport = 1", 6, "server", "an unknown key", id="unknown-table"),

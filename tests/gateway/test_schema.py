@@ -45,6 +45,9 @@ def test_configurations_are_valid(text: str) -> None:
         pytest.param("[gateway]\ndenied_status = 500", id="another-choice"),
         pytest.param("[limits]\ntransfers = -1", id="below-zero"),
         pytest.param("[auth.a]\ntype = 'oauth'", id="another-kind"),
+        pytest.param("[defaults]\nauth = []", id="nobody-may-read"),
+        pytest.param("[[routes]]\nmethods = []", id="no-method"),
+        pytest.param("[[routes]]\nkey_prefixes = []", id="no-prefix"),
     ],
 )
 def test_mistakes_are_not(text: str) -> None:

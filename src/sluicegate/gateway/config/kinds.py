@@ -80,10 +80,12 @@ def _count(value: object) -> int:
     return int(number)
 
 
-def _texts(value: object, fits: Callable[[str], bool], allowed: str) -> tuple[str, ...]:
-    """Read one text, or an array of them."""
+def _texts(value: object, fits: Callable[[str], bool], allowed: str, least: int) -> tuple[str, ...]:
+    """Read one text, or an array of `least` of them or more."""
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) and fits(item) for item in items):
+        raise not_allowed(allowed)
+    if len(items) < least:
         raise not_allowed(allowed)
     return tuple(items)
 
@@ -133,10 +135,17 @@ def _checked(allowed: str, fits: Callable[[str], bool]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _array(allowed: str, fits: Callable[[str], bool]) -> tuple[PlainValidator, WithJsonSchema]:
+def _array(
+    allowed: str, fits: Callable[[str], bool], *, least: int = 0
+) -> tuple[PlainValidator, WithJsonSchema]:
     strings = {"type": "string"}
-    schema = WithJsonSchema({"anyOf": [strings, {"type": "array", "items": strings}]})
-    return PlainValidator(partial(_texts, fits=fits, allowed=allowed)), schema
+    array = {"type": "array", "items": strings, **({"minItems": least} if least else {})}
+    schema = WithJsonSchema({"anyOf": [strings, array]})
+    return PlainValidator(partial(_texts, fits=fits, allowed=allowed, least=least)), schema
+
+
+def _is_text(value: str) -> bool:
+    return bool(value.strip())
 
 
 # What a value that the environment may fill looks like before it is expanded.
@@ -144,7 +153,7 @@ _REFERENCE = {"type": "string", "pattern": r"\$\{"}
 _SIZE_SCHEMA = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]})
 _NUMBER_SCHEMA = WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, _REFERENCE]})
 
-Text = Annotated[str, _checked("text", lambda value: bool(value.strip()))]
+Text = Annotated[str, _checked("text", _is_text)]
 Region = Annotated[
     str, _checked("a region of letters, digits and '-'", lambda value: bool(_REGION.fullmatch(value)))
 ]
@@ -191,7 +200,9 @@ Verification = Annotated[
 ]
 DeniedStatus = Annotated[Literal[404, 403], BeforeValidator(_denied_status)]
 
-Texts = Annotated[tuple[str, ...], *_array("text, or an array of texts", lambda text: bool(text.strip()))]
+Texts = Annotated[tuple[str, ...], *_array("text, or an array of texts", _is_text)]
+SomeTexts = Annotated[tuple[str, ...], *_array("text, or an array of one text or more", _is_text, least=1)]
+WhoMayRead = Annotated[tuple[str, ...], *_array("names, or 'public'", _is_text, least=1)]
 Networks = Annotated[
     tuple[str, ...], *_array("networks such as '10.0.0.0/8', or an array of them", _is_network)
 ]
@@ -202,4 +213,6 @@ Origins = Annotated[
         lambda text: text == ANY_ORIGIN or is_origin(text),
     ),
 ]
-Methods = Annotated[tuple[str, ...], *_array("'GET', 'HEAD' or both", lambda text: text in {"GET", "HEAD"})]
+Methods = Annotated[
+    tuple[str, ...], *_array("'GET', 'HEAD' or both", lambda text: text in {"GET", "HEAD"}, least=1)
+]

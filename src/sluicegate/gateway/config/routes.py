@@ -152,7 +152,7 @@ def _auth(route: _Written) -> tuple[str, ...] | None:
         if name not in kinds and not report.has(location):
             known = one_of([*kinds, PUBLIC], name) if name != PUBLIC else "it alone, or names without it"
             report.add(location, repr(name), known)
-    return None if not written or report.has(location) else written
+    return None if report.has(location) else written
 
 
 def _key_prefixes(route: _Written) -> tuple[str, ...]:

@@ -27,10 +27,12 @@ from .kinds import (
     Seconds,
     SecondsOrNever,
     Size,
+    SomeTexts,
     Switch,
     Text,
     Texts,
     Verification,
+    WhoMayRead,
 )
 from .values import Addressing, AuthType, Client, Disposition, LogStyle
 
@@ -136,7 +138,7 @@ class AuthTable(_Table):
 
     type: AuthType | None = None
     """signed, jwt, api_key, basic or forward."""
-    keys: dict[str, Texts] | None = None
+    keys: dict[str, SomeTexts] | None = None
     """signed: secrets by key id, the first one signs. api_key: hashes by the name of who has the key."""
     parameter: Text | None = None
     """Query parameter of the token or key."""
@@ -197,13 +199,13 @@ class RouteTable(_Table):
     """The object: STORE:KEY, with placeholders in the key."""
     upstream: str | None = None
     """The address of another service, with placeholders in its path."""
-    auth: Texts | None = None
+    auth: WhoMayRead | None = None
     """Who may read: the name of an [auth.NAME], several of which one is enough, or "public"."""
     methods: Methods | None = None
     """GET, HEAD or both; others never reach an origin."""
-    stores: Texts | None = None
+    stores: SomeTexts | None = None
     """The stores that a placeholder in the place of the store may name."""
-    key_prefixes: Texts | None = None
+    key_prefixes: SomeTexts | None = None
     """What keys must begin with; each ends with a slash."""
     media_type: MediaType | None = None
     """Content-Type of the answer."""
@@ -244,7 +246,7 @@ class RouteTable(_Table):
 class DefaultsTable(_Table):
     """What counts for every route that does not say otherwise."""
 
-    auth: Texts | None = None
+    auth: WhoMayRead | None = None
     """Who may read."""
     active_content: ActiveContent | None = None
     """What to do with pages and pictures that a browser would run scripts of."""
