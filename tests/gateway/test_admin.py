@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -41,6 +42,7 @@ class Operated:
     valid: bool = True
     measurable: bool = True
     reloads: int = 0
+    file: Path | None = None
     revoked: list[str] = field(default_factory=list)
 
     async def report(self) -> ReadinessReport:
@@ -67,6 +69,7 @@ class Operated:
             reload=self.reload,
             sign=partial(signed_link, CONFIG),
             revoke=self.revoke,
+            file=self.file,
         )
         return AdminApp(tools, hosts=["admin.example.org"])
 
@@ -161,6 +164,35 @@ def test_reload_says_what_came_of_it(
     answer = ask(url, "/reload", "POST")
     assert (answer.status, operated.reloads) == (status, 1)
     assert json.loads(answer.content) == {"ok": valid, "message": message}
+
+
+@pytest.mark.parametrize(
+    ("named", "status", "reloads"),
+    [
+        pytest.param("real.toml", 200, 1, id="same"),
+        pytest.param("other.toml", 409, 0, id="another"),
+        pytest.param(None, 200, 1, id="nothing"),
+    ],
+)
+def test_reload_of_another_file_is_refused(
+    named: str | None, status: int, reloads: int, tmp_path: Path
+) -> None:
+    operated = Operated(file=tmp_path / "link.toml")
+    (tmp_path / "real.toml").touch()
+    (tmp_path / "link.toml").symlink_to("real.toml")
+    content = json.dumps({} if named is None else {"config": str(tmp_path.resolve() / named)})
+    with serve_in_thread(operated.app()) as url:
+        answer = ask(url, "/reload", "POST", content)
+    assert (answer.status, operated.reloads) == (status, reloads)
+    assert ("real.toml" in answer.content) == ("other.toml" in answer.content) == (status == 409)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "\xff"])
+def test_reload_with_content_that_is_no_document_is_refused(
+    content: str, url: str, operated: Operated
+) -> None:
+    answer = ask(url, "/reload", "POST", content)
+    assert (answer.status, operated.reloads) == (400, 0)
 
 
 def test_a_link_is_made_of_what_is_asked(url: str) -> None:

@@ -18,8 +18,10 @@ from pathlib import Path
 import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
+from click.testing import CliRunner
 
 from sluicegate.gateway.app import CannotOpen, Gateway
+from sluicegate.gateway.commands import sluicegate
 from sluicegate.gateway.config import Config, parse_config
 from sluicegate.gateway.live import MOST_GENERATIONS, CannotReplace, LiveGateway
 from sluicegate.gateway.signals import HangUps
@@ -210,6 +212,8 @@ def administration(status: int, answer: bytes) -> Iterator[tuple[str, list[str]]
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked.append(f"{self.command} {self.path}")
+            if (content := self.rfile.read(int(self.headers["content-length"]))) != b"":
+                asked.append(content.decode())
             self.send_response(status)
             self.end_headers()
             self.wfile.write(answer)
@@ -254,6 +258,36 @@ def test_command_says_whom_it_could_not_ask() -> None:
             assert (done.returncode, done.stdout, found in done.stderr) == (1, "", True)
             assert address in done.stderr
             assert "Traceback" not in done.stderr
+
+
+def test_command_asks_the_gateway_of_a_file_and_names_it(tmp_path: Path) -> None:
+    config = tmp_path / "link.toml"
+    config.symlink_to("real.toml")
+    with administration(200, b'{"ok": true, "message": "reloaded"}') as (address, asked):
+        # What the gateway has in its environment, who reloads it need not have.
+        text = f'[admin]\naddress = "{address}"\n[stores.s]\nurl = "${{NOT_SET_HERE}}"\n{ROUTE}'
+        (tmp_path / "real.toml").write_text(text)
+        done = CliRunner().invoke(sluicegate, ["reload", str(config)])
+    assert (done.exit_code, done.stdout) == (0, "reloaded\n")
+    assert asked == ["POST /reload", json.dumps({"config": str((tmp_path / "real.toml").resolve())})]
+
+
+@pytest.mark.parametrize(
+    ("admin", "code", "said"),
+    [
+        pytest.param('address = "off"', 1, "send SIGHUP", id="off"),
+        pytest.param("address = 5", 2, "admin.address: found 5", id="mistake"),
+        pytest.param('address = "${NOT_SET_HERE}"', 2, "${NOT_SET_HERE}, which is not set", id="unset"),
+    ],
+)
+def test_command_asks_nobody_where_the_file_names_none(
+    admin: str, code: int, said: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "sluicegate.toml"
+    config.write_text(f"[admin]\n{admin}\n[stores.s]\nurl = 7\n")
+    done = CliRunner().invoke(sluicegate, ["reload", str(config)])
+    assert (done.exit_code, done.stdout, said in done.stderr) == (code, "", True)
+    assert "stores" not in done.stderr
 
 
 CONFIG = parse_config('[stores.s]\nurl = "memory://"\n' + ROUTE, {})
@@ -443,6 +477,10 @@ def test_command_reloads_a_gateway_that_serves(workers: str, config: Path) -> No
         )
         assert (done.returncode, content_of(server)) == (0, TWO), done.stderr
         assert "reloaded" in done.stdout
+        choose(config, "one")
+        other = CliRunner().invoke(sluicegate, ["reload", str(config.with_name("b.toml")), "--admin", admin])
+        assert (other.exit_code, content_of(server)) == (1, TWO)
+        assert f"this gateway serves {str(config)!r}, not" in other.stderr
         config.write_text("nonsense")
         done = subprocess.run(
             [SLUICEGATE, "reload", "--admin", admin], capture_output=True, text=True, timeout=30, check=False

@@ -7,9 +7,11 @@ stranger's page was opened in.
 from __future__ import annotations
 
 import json
+import os.path
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 
 from anyio import to_thread
@@ -21,7 +23,7 @@ from sluicegate.http.fields import is_valid_host
 
 from .metrics import Exposition
 from .readiness import ReadinessReport
-from .reloading import Reload
+from .reloading import Reload, refused
 from .shared_metrics import CannotMeasure
 
 _FIELDS: Final[Mapping[str, str]] = {
@@ -55,7 +57,7 @@ class AdminTools:
     - `exposition`: all numbers in the format that an `Accept` field asks for. It is called in a thread.
     - `report`: whether the sources can be read from.
     - `config`: the configuration without its secrets.
-    - `reload`: reads the configuration again.
+    - `reload`: reads the configuration again; `file` is where it does.
     - `sign`, `revoke`: make a link of what is asked, and end one; raise `SluicegateError` with what is wrong.
     """
 
@@ -65,6 +67,7 @@ class AdminTools:
     reload: Reload
     sign: Callable[[Mapping[str, object]], Mapping[str, object]]
     revoke: Callable[[Mapping[str, object]], Mapping[str, object]]
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,12 @@ class AdminApp:
         return _json(200, self._tools.config())
 
     async def _reload(self, asked: _Asked) -> Response:
+        # Who names no file means whatever is served here.
+        document = _document(asked.content) if asked.content else {}
+        if isinstance(document, Response):
+            return document
+        if (reason := _other_file(document.get("config"), self._tools.file)) is not None:
+            return _json(409, asdict(refused(reason)))
         return _json(200 if (result := await self._tools.reload()).ok else 422, asdict(result))
 
     async def _sign(self, asked: _Asked) -> Response:
@@ -203,14 +212,30 @@ async def _content(receive: Receive) -> bytes | None:
     return content
 
 
-def _done(act: Callable[[Mapping[str, object]], Mapping[str, object]], content: bytes) -> Response:
-    """The answer to a document that asks for something to be done."""
+def _document(content: bytes) -> dict[str, object] | Response:
+    """What a request holds, or the answer to one that holds no document."""
     try:
         asked = json.loads(content)
     except (ValueError, RecursionError):
         return _text(400, "the content is not JSON")
-    if not isinstance(asked, dict):
-        return _text(400, "the content is not a JSON object")
+    return asked if isinstance(asked, dict) else _text(400, "the content is not a JSON object")
+
+
+def _other_file(named: object, served: Path | None) -> str | None:
+    """Why a reload of the file that was named is not this gateway's; `None` if it is."""
+    if named is None or served is None or named == os.path.realpath(served):
+        return None
+    return (
+        f"this gateway serves {os.path.realpath(served)!r}, not {named!r}: name that one, or the [admin] "
+        "address of the gateway that you mean"
+    )
+
+
+def _done(act: Callable[[Mapping[str, object]], Mapping[str, object]], content: bytes) -> Response:
+    """The answer to a document that asks for something to be done."""
+    asked = _document(content)
+    if isinstance(asked, Response):
+        return asked
     try:
         return _json(200, act(asked))
     except SluicegateError as exc:

@@ -16,7 +16,7 @@ from .installation import settings
 from .link_desk import revoke_link, signed_link, text_in
 from .live import LiveGateway
 from .metrics import Metrics
-from .reloading import Reload, ReloadResult
+from .reloading import Control, ReloadResult
 from .shown_config import hidden
 
 logger = logging.getLogger(__name__)
@@ -26,17 +26,18 @@ DRAIN_SECONDS: Final = 1.0
 
 
 class Administration:
-    """What is served at the admin address of a process. `reload` reads its configuration again."""
+    """What is served at the admin address of a process. `control` reads its configuration again."""
 
-    def __init__(self, gateway: LiveGateway, metrics: Metrics, reload: Reload | None) -> None:
+    def __init__(self, gateway: LiveGateway, metrics: Metrics, control: Control | None) -> None:
         self._gateway = gateway
         tools = AdminTools(
             exposition=metrics.exposition,
             report=gateway.report,
             config=lambda: hidden(gateway.config),
-            reload=reload or _no_file,
+            reload=_no_file if control is None else control.reload,
             sign=lambda asked: signed_link(gateway.config, asked),
             revoke=self._revoke,
+            file=None if control is None else control.file,
         )
         self._app = AdminApp(tools, hosts=[name.lower() for name in gateway.config.admin.allowed_hosts])
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Final
 
 from sluicegate.errors import SluicegateError
@@ -102,9 +103,13 @@ Report = Serving | Prepared | CannotPrepare | Committed | AskReload
 
 
 class Member:
-    """The control of one worker among several: it does what it is told through its pipe."""
+    """The control of one worker among several: it does what it is told through its pipe.
 
-    def __init__(self, server: Reloadable, pipe: Connection) -> None:
+    `file` is what the one that looks after it reads.
+    """
+
+    def __init__(self, server: Reloadable, pipe: Connection, file: Path | None = None) -> None:
+        self.file = file
         self._server = server
         self._pipe = pipe
         self._turn = 0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import os.path
 import re
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Final
 
 from sluicegate.errors import SluicegateError
@@ -30,15 +32,17 @@ class CannotAsk(SluicegateError):
     """The gateway could not be asked; the message says where it was looked for."""
 
 
-def ask_reload(admin: str) -> ReloadResult:
+def ask_reload(admin: str, file: Path | None = None) -> ReloadResult:
     """POST /reload at `admin`, HOST:PORT, and return what the gateway says; raises `CannotAsk`.
 
-    An answer is `{"ok": …, "message": …}` as JSON, whatever its status.
+    With a `file`, a gateway that serves another one refuses: several may run on a machine. An answer is
+    `{"ok": …, "message": …}` as JSON, whatever its status.
     """
     if not _ADDRESS.fullmatch(admin):
         raise CannotAsk(f"--admin: found {admin!r}; expected HOST:PORT")
     url = f"http://{admin}{PATH}"
-    request = urllib.request.Request(url, data=b"", method="POST")
+    content = b"" if file is None else json.dumps({"config": os.path.realpath(file)}).encode()
+    request = urllib.request.Request(url, data=content, method="POST")
     # Past what the environment says of proxies: the address is that of a gateway nearby.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -50,7 +54,7 @@ def ask_reload(admin: str) -> ReloadResult:
     except (OSError, http.client.HTTPException) as exc:
         found = getattr(exc, "reason", None) or exc
         raise CannotAsk(
-            f"cannot ask {url}: {found}; is [gateway] admin on, and --admin its address?"
+            f"cannot ask {url}: {found}; is it the [admin] address of a gateway that runs?"
         ) from exc
 
 

@@ -15,8 +15,8 @@ import click
 
 from sluicegate import SluicegateError, __version__
 
-from .asking import DEFAULT_ADMIN, ask_reload
-from .config import Config, ConfigError, admin_config, load_config
+from .asking import DEFAULT_ADMIN, CannotAsk, ask_reload
+from .config import Config, ConfigError, admin_config, load_admin, load_config
 from .listening import Listeners, bound_unsent, listen, listen_for_admin, url_of
 from .log import configure_log
 from .reloading import ConfigFile, Operation
@@ -150,18 +150,29 @@ def _announce(file: Path, checked: Config, listeners: Listeners) -> None:
 def reload_command(config: Path | None, admin: str | None) -> None:
     """Let a gateway that runs read its configuration again.
 
-    CONFIG is looked at for the address of its administration, if that is not the usual one. Exits with 0 if
-    the new one is in place, with 1 if it is not, and prints why.
+    CONFIG is looked at for the address of its administration, if that is not the usual one; a gateway that
+    serves another file refuses. Exits with 0 if the new one is in place, with 1 if it is not, and prints why.
     """
     try:
-        if admin is None and config is not None:
-            admin = load_config(config, os.environ).admin.address
-        result = ask_reload(admin or DEFAULT_ADMIN)
+        result = ask_reload(admin or _admin_address(config), config)
     except SluicegateError as exc:
         _fail(exc)
     click.echo(result.message, err=not result.ok)
     if not result.ok:
         sys.exit(EXIT_FAILURE)
+
+
+def _admin_address(config: Path | None) -> str:
+    """Where the gateway of a file is asked. What else stands in the file, that gateway reads itself."""
+    if config is None:
+        return DEFAULT_ADMIN
+    address = load_admin(config, os.environ).address
+    if address is None:
+        raise CannotAsk(
+            f"{config}: [admin] address: found 'off', so nobody can be asked; expected an address, or send "
+            "SIGHUP to the process"
+        )
+    return address
 
 
 @sluicegate.command("check")

@@ -62,6 +62,10 @@ class Reloadable(Protocol):
 class Control(Protocol):
     """How an operator reaches a process that serves, and how it says what it does."""
 
+    @property
+    def file(self) -> Path | None:
+        """The file that is read again."""
+
     def attached(self) -> AbstractAsyncContextManager[None]:
         """Heed what asks for a reload until the block ends."""
 
@@ -129,6 +133,7 @@ class FileControl:
 
     def __init__(self, server: Reloadable, operation: Operation) -> None:
         self._server = server
+        self.file = operation.file.path
         self._file = operation.file
         self._hang_ups = operation.hang_ups
         self._notifier = operation.notifier

@@ -6,7 +6,9 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Final
 
 from sluicegate import __version__
@@ -61,7 +63,8 @@ def serve(config: Config, listeners: Listeners, workers: int = 1, operation: Ope
     else:
         _check_workers(config)
         with shared_folder() as folder:
-            started = supervise(_work, config, listeners, workers, operation, folder)
+            work = partial(_work, file=None if operation is None else operation.file.path)
+            started = supervise(work, config, listeners, workers, operation, folder)
     if not started:
         raise CannotStart("the gateway did not start: see the lines above")
 
@@ -84,7 +87,7 @@ def _check_workers(config: Config) -> None:
         )
 
 
-def _work(config: Config, listeners: Listeners, pipe: Connection) -> bool:
+def _work(config: Config, listeners: Listeners, pipe: Connection, file: Path | None) -> bool:
     """Serve in a worker: a new process, which is given the configuration as it was checked."""
     configure_log(config.gateway.log)
     try:
@@ -95,7 +98,7 @@ def _work(config: Config, listeners: Listeners, pipe: Connection) -> bool:
         logger.error("%s", exc)  # noqa: TRY400
         sys.exit(FAILED)
     # Ctrl-C at a terminal is for all processes: who looks after the workers tells them by SIGTERM.
-    member = Member(installation, pipe)
+    member = Member(installation, pipe, file)
     return _serve_here(installation, process, listeners, member, heeded=(signal.SIGTERM,))
 
 
@@ -117,9 +120,7 @@ def _serve_here(
     """Serve in this process until one of the signals `heeded` comes; false if it did not start."""
     bound_threads()
     process.metrics.loaded()
-    administration = Administration(
-        installation.gateway, process.metrics, None if control is None else control.reload
-    )
+    administration = Administration(installation.gateway, process.metrics, control)
     server = DrainingServer(
         installation.gateway,
         installation.uvicorn,

@@ -1,7 +1,7 @@
 """Configurations: from a TOML text to checked values, or to every mistake in it at once."""
 
 from .errors import ConfigError, Mistake
-from .loading import load_config, parse_config
+from .loading import load_admin, load_config, parse_config
 from .serving import admin_config
 from .values import (
     AdminConfig,
@@ -28,6 +28,7 @@ __all__ = [
     "TransfersConfig",
     "UpstreamConfig",
     "admin_config",
+    "load_admin",
     "load_config",
     "parse_config",
 ]

@@ -15,22 +15,39 @@ from .routes import DOCUMENT_PATHS, HEALTH_PATHS, RouteContext, build_routes
 from .serving import build_admin, build_gateway, build_tls, build_transfers
 from .stores import build_store
 from .tables import AuthTable, FileTable
-from .values import AuthType, Config
+from .values import AdminConfig, AuthType, Config
 
 _SYNTAX_PLACE = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
 
 
 def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     """Read and check the file at `path`; raises `ConfigError` with every mistake."""
+    return parse_config(_read(path), environ, name=str(path))
+
+
+def load_admin(path: Path, environ: Mapping[str, str]) -> AdminConfig:
+    """Read where the gateway of the file at `path` is looked after; raises `ConfigError`.
+
+    Only mistakes in `[admin]` count, and only what that names must be in `environ`.
+    """
+    text, name = _read(path), str(path)
+    document, report = _parse(text, name), Report(KeyLines(text))
+    admin = {key: value for key, value in document.items() if key == "admin"}
+    tables = read_tables(expand_table(admin, environ, report), report)
+    if report.mistakes:
+        raise ConfigError(name, report.mistakes)
+    return build_admin(tables.admin)
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as exc:
         found = exc.strerror or type(exc).__name__
         raise ConfigError(str(path), [Mistake(None, "", found, "a file that can be read")]) from exc
     except UnicodeDecodeError as exc:
         found = f"a byte that is not UTF-8 at offset {exc.start}"
         raise ConfigError(str(path), [Mistake(None, "", found, "TOML, which is UTF-8")]) from exc
-    return parse_config(text, environ, name=str(path))
 
 
 def parse_config(text: str, environ: Mapping[str, str], *, name: str = "sluicegate.toml") -> Config:
