@@ -571,6 +571,33 @@ def test_secret_in_the_wrong_place_is_not_shown(text: str) -> None:
     assert "very-secret" not in str(mistakes_of(text))
 
 
+CREDENTIALS = ("access_key_id", "secret_access_key", "session_token", "account_key", "sas_token")
+
+
+@pytest.mark.parametrize("key", [*CREDENTIALS, "account_name", "profile"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        pytest.param("very-secret\n", "a line break at its end, as files have", id="line-break"),
+        pytest.param("very-secret\r\n", "a line break at its end, as files have", id="line-break-of-windows"),
+        pytest.param(" very-secret", "a space or line break at one of its ends", id="space"),
+        pytest.param("very-\x7fsecret", "a control character in it", id="control"),
+    ],
+)
+def test_credential_that_cannot_be_sent_is_a_mistake(key: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(s3(f'{key} = "${{SECRET}}"'), {"SECRET": value})
+    mistake = next(one for one in caught.value.mistakes if said in one.allowed)
+    assert (mistake.line, mistake.key) == (3, f"stores.s.{key}")
+    assert key not in CREDENTIALS or "secret" not in mistake.found
+
+
+def test_credential_beyond_ascii_is_a_mistake_and_a_profile_is_none() -> None:
+    (mistake,) = mistakes_of(s3('access_key_id = "é"', 'secret_access_key = "x"'))
+    assert mistake.allowed == "printable ASCII on one line: this has a character that is not ASCII"
+    assert parse_config(s3('profile = "é"'), {}).stores["s"].profile == "é"
+
+
 def test_secrets_are_not_in_a_repr() -> None:
     lines = ["session_token", "access_key_id", "secret_access_key"]
     s3_store = s3(*(f'{key} = "very-secret"' for key in lines))

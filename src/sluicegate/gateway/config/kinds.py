@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSc
 from pydantic_core import PydanticCustomError
 
 from sluicegate.http.cors import ANY_ORIGIN, is_origin
+from sluicegate.http.paths import has_control
 
 from .environment import Expanded
 from .field_values import is_field_name, is_field_value, is_media_type
@@ -126,6 +127,21 @@ def _denied_status(value: object) -> object:
     return int(value) if isinstance(value, Expanded) and value in {"403", "404"} else value
 
 
+def _one_line(value: str, *, is_ascii: bool) -> str:
+    """Check what is sent in header fields, or in their place; what is wrong is told without the value."""
+    if not value.strip():
+        raise not_allowed("text")
+    for fits, problem in (
+        (value == value.rstrip("\r\n"), "a line break at its end, as files have"),
+        (value == value.strip(), "a space or line break at one of its ends"),
+        (not has_control(value), "a control character in it"),
+        (value.isascii() or not is_ascii, "a character that is not ASCII"),
+    ):
+        if not fits:
+            raise not_allowed(f"{'printable ASCII' if is_ascii else 'text'} on one line: this has {problem}")
+    return value
+
+
 def _checked(allowed: str, fits: Callable[[str], bool]) -> AfterValidator:
     def check(value: str) -> str:
         if not fits(value):
@@ -154,6 +170,8 @@ _SIZE_SCHEMA = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"ty
 _NUMBER_SCHEMA = WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, _REFERENCE]})
 
 Text = Annotated[str, _checked("text", _is_text)]
+Credential = Annotated[str, AfterValidator(partial(_one_line, is_ascii=True))]
+OneLine = Annotated[str, AfterValidator(partial(_one_line, is_ascii=False))]
 Region = Annotated[
     str, _checked("a region of letters, digits and '-'", lambda value: bool(_REGION.fullmatch(value)))
 ]

@@ -12,6 +12,7 @@ from sluicegate.http.active_content import ActiveContent
 
 from .kinds import (
     Count,
+    Credential,
     DeniedStatus,
     FieldName,
     FieldValue,
@@ -20,6 +21,7 @@ from .kinds import (
     MediaType,
     Methods,
     Networks,
+    OneLine,
     Origins,
     PartSize,
     Rate,
@@ -50,13 +52,13 @@ class StoreTable(_Table):
     """Another server that speaks the same API."""
     region: Region | None = None
     """Region of the bucket."""
-    access_key_id: Text | None = None
+    access_key_id: Credential | None = None
     """Needs secret_access_key. Without both, the provider's usual chain is asked."""
-    secret_access_key: Text | None = None
+    secret_access_key: Credential | None = None
     """Needs access_key_id."""
-    session_token: Text | None = None
+    session_token: Credential | None = None
     """Of temporary credentials; needs both keys."""
-    profile: Text | None = None
+    profile: OneLine | None = None
     """A profile of the shared AWS files, instead of keys."""
     anonymous: Switch | None = None
     """Send no credentials."""
@@ -70,11 +72,11 @@ class StoreTable(_Table):
     """Seconds to make a connection."""
     read_timeout: Seconds | None = None
     """Seconds without any progress."""
-    account_name: Text | None = None
+    account_name: Credential | None = None
     """Azure storage account."""
-    account_key: Text | None = None
+    account_key: Credential | None = None
     """Key of the Azure account; excludes sas_token."""
-    sas_token: Text | None = None
+    sas_token: Credential | None = None
     """Azure shared access signature."""
     service_account_file: Text | None = None
     """JSON key file of a Google service account."""
