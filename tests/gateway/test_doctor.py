@@ -45,6 +45,7 @@ from sluicegate.gateway.doctor.credentials import (
     status_and_code,
 )
 from sluicegate.gateway.doctor.endpoints import Endpoint, store_endpoint
+from sluicegate.gateway.doctor.examination import Place
 from sluicegate.gateway.doctor.findings import note, ok, problem, warning
 from sluicegate.gateway.doctor.probing import Answer, Served
 from sluicegate.gateway.doctor.speed import Speed, judge_first_byte, judge_speed
@@ -340,6 +341,24 @@ def test_answers_are_judged_by_what_they_break(found: Finding, level: Level, wor
     assert found.level is level
     assert words in found.what
     assert level in (OK, NOTE) or found.advice
+
+
+def test_folder_that_may_not_be_read_is_no_matter_of_credentials() -> None:
+    found = judge_listing(Denied("file:///srv: Permission denied"), identified=False)
+    assert found == problem(
+        "it may not be read (file:///srv: Permission denied)",
+        "check its permissions, and whom this command runs as",
+    )
+
+
+async def test_examination_that_fails_is_a_finding_and_shows_no_value() -> None:
+    async def fails() -> tuple[Finding, ...]:
+        raise RuntimeError("not a header value: 'very-secret\\n'")
+
+    section = await Place("store s", fails).section()
+    (found,) = section.findings
+    assert (section.title, found.level, "very-secret" in repr(section)) == ("store s", PROBLEM, False)
+    assert "RuntimeError (test_doctor.py, line" in found.what
 
 
 def test_agreement_of_two_answers_is_nothing_to_tell() -> None:

@@ -70,7 +70,7 @@ def _examine(config: Config, examined: Iterable[Place], as_json: bool) -> list[S
 async def _one_by_one(examined: Iterable[Place], show: Callable[[Section], None]) -> list[Section]:
     sections = []
     for place in examined:
-        section = Section(place.title, await place.examine())
+        section = await place.section()
         show(section)
         sections.append(section)
     return sections

@@ -150,12 +150,16 @@ def is_of_all_requests(error: SourceError) -> bool:
     )
 
 
-def judge_failure(error: SourceError) -> Finding:
-    """What a failure of a request says of the service, and of the credentials for it."""
+def judge_failure(error: SourceError, *, identified: bool = True) -> Finding:
+    """What a failure of a request says of the service, and of the credentials if it had any."""
     status, code = status_and_code(error)
     if (known := _CODES.get(code or "")) is not None:
         return problem(f"{known[0]} ({error})", known[1])
     match error:
+        case Denied() if status is None and not identified:
+            return problem(
+                f"it may not be read ({error})", "check its permissions, and whom this command runs as"
+            )
         case Denied() if status is None:
             # Nothing was asked: there was nothing to sign with.
             return problem(f"no credentials can be had ({error})", "check the profile, or log in again")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from traceback import extract_tb
 
 from ..config import Config, UpstreamConfig
 from .aims import Aims
 from .endpoints import Endpoint
-from .findings import Findings
+from .findings import Finding, Findings, Section, problem
 from .limits import CHECK_SECONDS
 from .stores import examine_store
 from .upstreams import Wanted, examine_upstream
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,23 @@ class Place:
 
     title: str
     examine: Callable[[], Awaitable[Findings]] = field(repr=False)
+
+    async def section(self) -> Section:
+        """All that is found of it; that looking for it failed is a finding too, and hides no other place."""
+        try:
+            return Section(self.title, await self.examine())
+        except Exception as bug:
+            logger.debug("examining %s failed", self.title, exc_info=True)
+            return Section(self.title, (_failed(bug),))
+
+
+def _failed(bug: Exception) -> Finding:
+    # Not its words: what a library says of a value that it cannot use may be that value.
+    last = extract_tb(bug.__traceback__)[-1]
+    return problem(
+        f"the examination failed with {type(bug).__name__} ({Path(last.filename).name}, line {last.lineno})",
+        "look whether its settings have characters that do not belong there; else report it as a bug",
+    )
 
 
 def places(config: Config, aims: Aims, seconds: float = CHECK_SECONDS) -> tuple[Place, ...]:

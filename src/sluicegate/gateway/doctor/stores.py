@@ -100,7 +100,7 @@ def judge_listing(listed: tuple[Listed, ...] | SourceError, *, identified: bool)
     accepted = "the credentials are accepted, and listing is allowed" if identified else "listing works"
     match listed:
         case SourceError() as error if is_of_all_requests(error):
-            return judge_failure(error)
+            return judge_failure(error, identified=identified)
         case Denied() | NotFound() as error:
             return note(
                 f"listing is not allowed ({error}): reading may be",
