@@ -22,8 +22,9 @@ from click.testing import CliRunner
 
 from sluicegate.gateway.app import CannotOpen, Gateway
 from sluicegate.gateway.commands import sluicegate
-from sluicegate.gateway.config import Config, parse_config
+from sluicegate.gateway.config import Config, ConfigError, parse_config
 from sluicegate.gateway.live import MOST_GENERATIONS, CannotReplace, LiveGateway
+from sluicegate.gateway.reloading import ConfigFile
 from sluicegate.gateway.signals import HangUps
 from tests.servers.process import answers, free_port, running
 
@@ -83,6 +84,19 @@ def test_configuration_that_cannot_be_used_changes_nothing_and_says_why(
         lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     *mistakes, _count = checked.stderr.splitlines()
     assert [line["event"] for line in lines if line["level"] == "error"] == [*mistakes, "nothing has changed"]
+
+
+def test_variable_that_is_not_set_is_said_to_need_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "sluicegate.toml"
+    path.write_text(f'[stores.s]\nurl = "memory://"\nurll = 8\n{ROUTE}media_type = "${{NEW}}"\n')
+    file = ConfigFile(path, {})
+    with pytest.raises(ConfigError) as first:
+        file.read()
+    with pytest.raises(ConfigError) as again:
+        file.read_again()
+    unknown, unset = str(first.value).splitlines()
+    told = "; the gateway's environment is that of its start, so a new variable needs a restart"
+    assert str(again.value).splitlines() == [unknown, unset + told]
 
 
 def test_file_that_can_be_read_only_once_is_not_waited_for(config: Path, tmp_path: Path) -> None:

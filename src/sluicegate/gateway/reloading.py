@@ -7,13 +7,14 @@ import logging
 import os.path
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from sluicegate.errors import SluicegateError
 
 from .config import Config, ConfigError, Mistake, load_config
+from .config.environment import is_unset
 from .signals import HangUps
 from .systemd import Notifier
 
@@ -95,13 +96,24 @@ class ConfigFile:
         if os.path.exists(self.path) and not os.path.isfile(self.path):
             found = Mistake(None, "", "what can be read only once", "a regular file, to be read again")
             raise ConfigError(str(self.path), [found])
-        return self.read()
+        try:
+            return self.read()
+        except ConfigError as exc:
+            raise ConfigError(exc.name, map(_told_of_restart, exc.mistakes)) from exc
 
     def accepted(self, config: Config) -> ReloadResult:
         """What to say when `config` is in place."""
         return ReloadResult(
             True, f"{self.path}: reloaded; stores: {len(config.stores)}, routes: {len(config.routes)}"
         )
+
+
+def _told_of_restart(mistake: Mistake) -> Mistake:
+    """Whoever reloads has set the variable, maybe; only not here."""
+    if not is_unset(mistake):
+        return mistake
+    told = "; the gateway's environment is that of its start, so a new variable needs a restart"
+    return replace(mistake, allowed=f"{mistake.allowed}{told}")
 
 
 @dataclass(frozen=True, slots=True)

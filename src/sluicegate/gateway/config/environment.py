@@ -3,11 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 
-from .errors import Report
+from .errors import Mistake, Report
 from .lines import Location
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
 _NAME_AND_DEFAULT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+
+
+_NOT_SET = "which is not set"
 
 
 class Expanded(str):
@@ -26,6 +29,11 @@ def expand_table(
     """
     expanded = {key: _expand(value, environ, report, (*location, key)) for key, value in table.items()}
     return {key: value for key, value in expanded.items() if not (isinstance(value, Expanded) and not value)}
+
+
+def is_unset(mistake: Mistake) -> bool:
+    """Tell whether a mistake is that a variable is not set."""
+    return mistake.found.startswith("${") and mistake.found.endswith(_NOT_SET)
 
 
 def _expand(value: object, environ: Mapping[str, str], report: Report, location: Location) -> object:
@@ -66,7 +74,7 @@ def _replacement(
     value = environ.get(name)
     if value is None and default is None:
         allowed = f"{name} in the environment, or ${{{name}:-default}}"
-        return complain(f"${{{name}}}, which is not set", allowed)
+        return complain(f"${{{name}}}, {_NOT_SET}", allowed)
     text = value or default or ""
     # What is not UTF-8 in the environment, Python reads as lone surrogates; they can be sent nowhere.
     if any("\ud800" <= char <= "\udfff" for char in text):
