@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -501,3 +502,9 @@ def test_command_reloads_a_gateway_that_serves(workers: str, config: Path) -> No
         )
         assert (done.returncode, content_of(server)) == (1, TWO)
         assert "nothing has changed" in done.stderr
+        # However many workers read it.
+        numbers = httpx.get(f"http://{admin}/metrics", trust_env=False).text
+        assert set(re.findall(r'reloads_total{result="(\w+)"} ([0-9.]+)', numbers)) == {
+            ("applied", "1.0"),
+            ("invalid", "1.0"),
+        }

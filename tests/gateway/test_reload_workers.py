@@ -135,7 +135,9 @@ def test_none_changes_if_one_does_not(tmp_path: Path) -> None:
         wait_for_log(server, "begins with 'first'", COUNT + 1)
         server.process.send_signal(signal.SIGHUP)
         wait_for_log(server, "reloaded; stores: 1", 1)
+        wait_for_log(server, "hears Count", len(reasons) + 1)
         assert heard(server, "Commit") == COUNT
+        assert heard(server, "Count") == len(reasons) + 1
 
 
 def test_all_have_changed_when_who_asked_is_answered_and_who_does_not_is_replaced(tmp_path: Path) -> None:

@@ -52,8 +52,10 @@ class Abandon:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """To a worker: a configuration was not put in place, whatever the reason."""
+class Count:
+    """To one of the workers: count a configuration that was read again; `ok` if it was put in place."""
+
+    ok: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class AskReload:
     number: int
 
 
-Order = Prepare | Commit | Abandon | Refused | Verdict
+Order = Prepare | Commit | Abandon | Count | Verdict
 Report = Serving | Prepared | CannotPrepare | Committed | AskReload
 
 
@@ -172,8 +174,8 @@ class Member:
             case Abandon():
                 self._stop_preparing()
                 self._server.abandon()
-            case Refused():
-                self._server.note_refused()
+            case Count(ok):
+                self._server.count_reload(ok=ok)
             case Verdict(number, result):
                 self._answer(number, result)
 

@@ -120,12 +120,12 @@ class Installation:
             self.tls.use(certificate)
         configure_log(wanted.log)
         if self._metrics is not None:
-            self._metrics.reloaded("applied")
+            self._metrics.loaded()
 
-    def note_refused(self) -> None:
-        """Count a configuration that was not put in place."""
+    def count_reload(self, *, ok: bool) -> None:
+        """Count a configuration that was read again, and put in place or not."""
         if self._metrics is not None:
-            self._metrics.reloaded("invalid")
+            self._metrics.reloaded("applied" if ok else "invalid")
 
     def abandon(self) -> None:
         """Give up what was prepared."""

@@ -149,10 +149,8 @@ class Metrics:
         self._loaded.set(time.time())
 
     def reloaded(self, result: Reloaded) -> None:
-        """A new configuration was applied, or was not valid."""
+        """A configuration was read again, and applied or not. Of several processes one counts it."""
         self._reloads.labels(result).inc()
-        if result == "applied":
-            self.loaded()
 
     def exposition(self, accept: str = "") -> Exposition:
         """All numbers, in the format that a request accepts. With several workers it reads their files.

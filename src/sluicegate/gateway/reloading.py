@@ -56,8 +56,8 @@ class Reloadable(Protocol):
     def abandon(self) -> None:
         """Give up what was prepared, if anything was."""
 
-    def note_refused(self) -> None:
-        """Take note that a configuration was not put in place."""
+    def count_reload(self, *, ok: bool) -> None:
+        """Count a configuration that was read again; `ok` if it was put in place."""
 
 
 class Control(Protocol):
@@ -198,8 +198,7 @@ class FileControl:
                 result = await self._attempt()
             finally:
                 log_result(result)
-                if not result.ok:
-                    self._server.note_refused()
+                self._server.count_reload(ok=result.ok)
                 if not self._stopping:
                     self._notifier.ready(result.summary)
             return result

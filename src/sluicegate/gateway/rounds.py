@@ -15,9 +15,9 @@ from .agreement import (
     CannotPrepare,
     Commit,
     Committed,
+    Count,
     Prepare,
     Prepared,
-    Refused,
     Report,
     Serving,
     Verdict,
@@ -195,10 +195,10 @@ class Rounds:
     def _finish(self, result: ReloadResult) -> None:
         self._round = None
         log_result(result)
-        if not result.ok:
-            for worker in self._serving():
-                worker.tell(Refused())
         answering, self._answering = self._answering, []
+        # One counts for all: who asked first, so that its answer comes after the number.
+        for worker in [*(worker for worker, _ in answering), *self._serving()][:1]:
+            worker.tell(Count(result.ok))
         for worker, number in answering:
             worker.tell(Verdict(number, result))
         if self._operation is not None:
