@@ -25,8 +25,9 @@ from sluicegate.gateway.app import CannotOpen, Gateway
 from sluicegate.gateway.commands import sluicegate
 from sluicegate.gateway.config import Config, ConfigError, parse_config
 from sluicegate.gateway.live import MOST_GENERATIONS, CannotReplace, LiveGateway
-from sluicegate.gateway.reloading import ConfigFile
+from sluicegate.gateway.reloading import ConfigFile, Operation
 from sluicegate.gateway.signals import HangUps
+from sluicegate.gateway.systemd import Notifier
 from tests.servers.process import answers, free_port, running
 
 from .config_texts import ROUTE
@@ -98,6 +99,16 @@ def test_variable_that_is_not_set_is_said_to_need_a_restart(tmp_path: Path) -> N
     unknown, unset = str(first.value).splitlines()
     told = "; the gateway's environment is that of its start, so a new variable needs a restart"
     assert str(again.value).splitlines() == [unknown, unset + told]
+
+
+def test_what_waits_for_a_restart_is_said(tmp_path: Path) -> None:
+    file = ConfigFile(tmp_path / "a.toml", {})
+    operation = Operation(file, HangUps(), Notifier(), admin=CONFIG.admin)
+    admin = '[admin]\naddress = "127.0.0.1:1"\nallowed_hosts = "a.example"\n[stores.s]\nurl = "memory://"\n'
+    changed = operation.accepted(parse_config(admin + ROUTE, {}))
+    said = f"{file.path}: reloaded; stores: 1, routes: 1"
+    assert operation.accepted(CONFIG).message == said
+    assert changed.message == f"{said}; after a restart: [admin] address, [admin] allowed_hosts"
 
 
 def test_file_that_can_be_read_only_once_is_not_waited_for(config: Path, tmp_path: Path) -> None:

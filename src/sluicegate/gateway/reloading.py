@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from sluicegate.errors import SluicegateError
 
-from .config import Config, ConfigError, Mistake, load_config
+from .config import AdminConfig, Config, ConfigError, Mistake, load_config
 from .config.environment import is_unset
 from .signals import HangUps
 from .systemd import Notifier
@@ -101,12 +101,6 @@ class ConfigFile:
         except ConfigError as exc:
             raise ConfigError(exc.name, map(_told_of_restart, exc.mistakes)) from exc
 
-    def accepted(self, config: Config) -> ReloadResult:
-        """What to say when `config` is in place."""
-        return ReloadResult(
-            True, f"{self.path}: reloaded; stores: {len(config.stores)}, routes: {len(config.routes)}"
-        )
-
 
 def _told_of_restart(mistake: Mistake) -> Mistake:
     """Whoever reloads has set the variable, maybe; only not here."""
@@ -120,13 +114,28 @@ def _told_of_restart(mistake: Mistake) -> Mistake:
 class Operation:
     """What a gateway is run with beside its configuration: its file, its hang-ups, and who is told.
 
-    `prepare_seconds` is how long a new configuration may take to be opened, in all workers.
+    `prepare_seconds` is how long a new configuration may take to be opened, in all workers. `admin` is how it
+    was looked after from the start.
     """
 
     file: ConfigFile
     hang_ups: HangUps
     notifier: Notifier
     prepare_seconds: float = PREPARE_SECONDS
+    admin: AdminConfig | None = None
+
+    def accepted(self, config: Config) -> ReloadResult:
+        """What to say when `config` is in place, and what of it is not before a restart."""
+        counts = f"stores: {len(config.stores)}, routes: {len(config.routes)}"
+        waiting = _waiting(self.admin or config.admin, config.admin)
+        waits = f"; after a restart: {', '.join(waiting)}" if waiting else ""
+        return ReloadResult(True, f"{self.file.path}: reloaded; {counts}{waits}")
+
+
+def _waiting(started: AdminConfig, wanted: AdminConfig) -> list[str]:
+    """The settings that have changed and are in use only after a restart."""
+    names = ("address", "allowed_hosts")
+    return [f"[admin] {name}" for name in names if getattr(started, name) != getattr(wanted, name)]
 
 
 def refused(reason: str) -> ReloadResult:
@@ -146,7 +155,7 @@ class FileControl:
     def __init__(self, server: Reloadable, operation: Operation) -> None:
         self._server = server
         self.file = operation.file.path
-        self._file = operation.file
+        self._operation = operation
         self._hang_ups = operation.hang_ups
         self._notifier = operation.notifier
         self._prepare_seconds = operation.prepare_seconds
@@ -205,15 +214,15 @@ class FileControl:
 
     async def _attempt(self) -> ReloadResult:
         try:
-            config = await asyncio.to_thread(self._file.read_again)
+            config = await asyncio.to_thread(self._operation.file.read_again)
             async with asyncio.timeout(self._prepare_seconds):
                 await self._server.prepare(config)
             self._server.commit()
         except TimeoutError:
-            return refused(f"{self._file.path}: what it names was not open after {self._prepare_seconds} s")
+            return refused(f"{self.file}: what it names was not open after {self._prepare_seconds} s")
         except SluicegateError as exc:
             return refused(str(exc))
         except Exception:
             logger.exception("the reload failed")
             return refused("the reload failed, and the log says how")
-        return self._file.accepted(config)
+        return self._operation.accepted(config)

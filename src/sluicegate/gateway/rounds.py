@@ -179,7 +179,7 @@ class Rounds:
     def _finish_if_all_have(self, committing: _Committing, worker: Worker) -> None:
         committing.waiting.discard(worker)
         if not committing.waiting and self._operation is not None:
-            self._finish(self._operation.file.accepted(committing.config))
+            self._finish(self._operation.accepted(committing.config))
 
     def _abandon(self, reason: str) -> None:
         for worker in self._serving():

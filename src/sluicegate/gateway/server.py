@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -52,6 +53,8 @@ def serve(config: Config, listeners: Listeners, workers: int = 1, operation: Ope
     upstreams that cannot be used, `BadCertificate`, and `CannotStart`.
     """
     configure_log(config.gateway.log)
+    if operation is not None:
+        operation = replace(operation, admin=config.admin)
     # Made here also for workers, which make their own: what cannot be used is said once, and at once.
     process, wanted = Process(), server_settings(config)
     gateway = process.gateway(config)
