@@ -434,6 +434,9 @@ def test_name_that_no_field_can_say_is_refused() -> None:
         "redis://user:hunter2@host:port",
         "redis://user:hunter2@host:99999",
         "memory",
+        "redis://user:hunter2@host/cache",
+        "redis://host/1/2",
+        "redis://user:hunter2/3@host",
     ],
 )
 def test_place_that_cannot_count_is_refused_and_its_password_not_told(url: str) -> None:

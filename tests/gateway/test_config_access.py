@@ -151,7 +151,10 @@ request_headers = {{ X-Token = "very-secret" }}
         pytest.param('[auth.a]\ntype = "signed"\n', ("auth.a.keys", "nothing"), id="no-keys"),
         pytest.param(
             '[auth.a]\ntype = "signed"\nkeys = { k = "very-secret" }\n',
-            ("auth.a", "settings that cannot be used"),
+            (
+                "auth.a.keys",
+                "the key 'k' has 11 characters, and needs at least 32: 'sluicegate new-key' makes one",
+            ),
             id="short-key",
         ),
         pytest.param(
@@ -166,28 +169,40 @@ request_headers = {{ X-Token = "very-secret" }}
         ),
         pytest.param(
             '[auth.a]\ntype = "jwt"\nissuer = "https://i"\naudience = "a"\nalgorithms = ["HS256"]\n',
-            ("auth.a", "settings that cannot be used"),
+            ("auth.a.algorithms", "'HS256' is not one of ES256"),
             id="symmetric-algorithm",
         ),
         pytest.param(
             '[auth.a]\ntype = "api_key"\nkeys = { acme = "very-secret" }\n',
-            ("auth.a", "settings that cannot be used"),
+            ("auth.a.keys", "key 1 of 'acme' must be stored as 'sha256:'"),
             id="key-that-is-no-hash",
         ),
         pytest.param(
             '[auth.a]\ntype = "basic"\nusers = { alice = "very-secret" }\n',
-            ("auth.a", "settings that cannot be used"),
+            ("auth.a.users", "the password hash of user 'alice' is no argon2id hash"),
             id="password-that-is-no-hash",
         ),
         pytest.param(
             '[auth.a]\ntype = "forward"\nurl = "ftp://very-secret@h"\n',
-            ("auth.a", "settings that cannot be used"),
+            ("auth.a.url", "url must be an http:// or https:// address"),
             id="address-that-is-none",
+        ),
+        pytest.param(
+            JWT.replace("login", "a") + 'jwks_url = "https://h/\\n"\n',
+            ("auth.a.jwks_url", "'"),
+            id="line-break",
+        ),
+        pytest.param(
+            JWT.replace("login", "a") + "leeway = 999\n",
+            ("auth.a.leeway", "999.0 is not from 0 to 300"),
+            id="leeway-beyond-all",
         ),
     ],
 )
 def test_mistakes_of_auth_are_told(text: str, expected: tuple[str, str]) -> None:
-    assert expected in mistakes(STORE + text + route('auth = "a"'))
+    key, found = expected
+    told = mistakes(STORE + text + route('auth = "a"'))
+    assert [one for one in told if one[0] == key and one[1].startswith(found)] != []
 
 
 @pytest.mark.parametrize(
@@ -257,6 +272,19 @@ def test_a_store_is_chosen_from_a_list_or_not_at_all() -> None:
     assert mistakes(STORE + path + 'stores = ["s", "u"]') == [("routes[0].stores", "the unknown store 'u'")]
 
 
+def test_no_leeway_is_allowed() -> None:
+    auth = parse_config(STORE + JWT + "leeway = 0\n" + route('auth = "login"'), {}).auth["login"]
+    assert isinstance(auth, JwtAuth)
+    assert auth.options.leeway_seconds == 0
+
+
+def test_mistake_of_auth_stands_on_the_line_of_its_key() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config('[auth.a]\ntype = "signed"\nkeys.k = "short"\n' + STORE + route('auth = "a"'), {})
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("sluicegate.toml:3: auth.a.keys: the key 'k' has 5 characters")
+
+
 def test_limits_are_those_of_the_file() -> None:
     own = 'limits = { transfers = 3, client_requests = "10/second", bytes_per_second = "1MiB" }'
     text = '[limits]\nmax_url = "4KiB"\nhead_timeout = 5\nclient_transfers = 2\nstorage = "redis://h:1"\n'
@@ -277,6 +305,8 @@ def test_limits_are_those_of_the_file() -> None:
         pytest.param("max_ranges = 0", "limits.max_ranges", id="no-range"),
         pytest.param("max_ranges = 1000", "limits.max_ranges", id="too-many-ranges"),
         pytest.param('storage = "mysql://very-secret@h"', "limits.storage", id="other-storage"),
+        pytest.param('storage = "redis"', "limits.storage", id="storage-that-is-no-address"),
+        pytest.param('storage = "redis://h/very-secret"', "limits.storage", id="database-that-is-no-number"),
         pytest.param('namespace = "two words"', "limits.namespace", id="namespace-with-a-space"),
         pytest.param('on_failure = "panic"', "limits.on_failure", id="other-policy"),
         pytest.param("transfers = 1.5", "limits.transfers", id="fraction"),

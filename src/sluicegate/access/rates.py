@@ -32,6 +32,8 @@ NAMESPACE: Final = "sluicegate"
 
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
+_DATABASE: Final = re.compile(r"/?|/[0-9]{1,5}")
+
 MAX_KEY: Final = 200
 """Characters; a longer key is stored as its hash. What is in a key may come from a client."""
 
@@ -225,9 +227,10 @@ def _address(url: str) -> str | None:
     except ValueError as exc:
         raise BadRate("the place where requests are counted is no address") from exc
     if parts.scheme not in ("redis", "rediss") or not host:
-        raise BadRate(
-            f"requests are counted at memory://, redis://host or rediss://host, not {parts.scheme!r}"
-        )
+        raise BadRate("requests are counted at memory://, redis://HOST or rediss://HOST, and nowhere else")
+    # redis-py takes what is no number as database 0.
+    if _DATABASE.fullmatch(parts.path) is None:
+        raise BadRate("what follows the host of Redis is the number of a database, as in redis://HOST/1")
     return f"Redis at {host}:{port or 6379}"
 
 

@@ -55,6 +55,16 @@ _NEEDED: Mapping[AuthType, tuple[str, ...]] = {
     "forward": ("url",),
 }
 
+_OPTIONS: Mapping[str, str] = {
+    "leeway_seconds": "leeway",
+    "timeout_seconds": "timeout",
+    "request_fields": "request_headers",
+}
+"""Keys by the names of their options, where those differ."""
+
+_HOLDING: Mapping[AuthType, str] = {"signed": "keys", "api_key": "keys", "basic": "users"}
+"""Where the secrets of a type stand."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Written:
@@ -96,9 +106,18 @@ def build_auth(name: str, table: AuthTable, base: Path, report: Report) -> AuthC
         # Made to be checked: what it cannot use, it says.
         verifier_of(auth)
     except SluicegateError as exc:
-        report.add(written.location, "settings that cannot be used", str(exc))
+        _add_reason(written, table.type, str(exc))
         return None
     return auth
+
+
+def _add_reason(written: _Written, kind: AuthType, reason: str) -> None:
+    """Note a reason at the key that it begins with; else at what most of them are about, or at the table."""
+    option = reason.partition(" ")[0].rstrip(":")
+    key = _OPTIONS.get(option, option)
+    place = key if key in _KEYS[kind] else _HOLDING.get(kind)
+    location = written.location if place is None else (*written.location, place)
+    written.report.add_reason(location, reason.removeprefix(f"{option}: ") if place == key else reason)
 
 
 def _has_its_keys(written: _Written, kind: AuthType) -> bool:

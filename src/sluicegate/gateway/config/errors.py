@@ -28,6 +28,7 @@ _LONGEST_SHOWN = 100
 class Mistake:
     """One thing to mend: where it is, what was found there, and what is expected instead.
 
+    Where `allowed` is empty, what was found says all of it.
     `line` and `column` count from 1 and are None where unknown; `key` is dotted, with arrays counted from 0
     as in `routes[2].path`, and empty for the file as a whole.
     """
@@ -40,7 +41,8 @@ class Mistake:
 
     def __str__(self) -> str:
         """Return the mistake without its place in the file."""
-        return f"{self.key}: found {self.found}; expected {self.allowed}".removeprefix(": ")
+        said = f"found {self.found}; expected {self.allowed}" if self.allowed else self.found
+        return f"{self.key}: {said}".removeprefix(": ")
 
 
 class ConfigError(SluicegateError):
@@ -64,6 +66,10 @@ class Report:
         """Note a mistake; `found` is text that may be shown (see `shown`)."""
         self._locations.add(location)
         self.mistakes.append(Mistake(self.lines.line_of(location), dotted(location), found, allowed))
+
+    def add_reason(self, location: Location, reason: str) -> None:
+        """Note what is wrong as somebody else has found it, in words that may be shown."""
+        self.add(location, reason, "")
 
     def add_value(self, location: Location, value: object, allowed: str) -> None:
         """Note that the value at a location is not allowed."""

@@ -54,13 +54,13 @@ def _seconds(value: object) -> float:
     return number
 
 
-def _seconds_or_never(value: object) -> float:
+def _seconds_or_zero(value: object, *, zero: str) -> float:
     if _number(value) == 0:
         return 0.0
     try:
         return _seconds(value)
     except PydanticCustomError:
-        allowed = f"a number of seconds below {LONGEST_TIMEOUT_SECONDS:.0f}, or 0 for never"
+        allowed = f"a number of seconds below {LONGEST_TIMEOUT_SECONDS:.0f}, or 0 for {zero}"
         raise not_allowed(allowed) from None
 
 
@@ -205,7 +205,8 @@ Switch = Annotated[
     bool, PlainValidator(_switch), WithJsonSchema({"anyOf": [{"type": "boolean"}, _REFERENCE]})
 ]
 Seconds = Annotated[float, PlainValidator(_seconds), _NUMBER_SCHEMA]
-SecondsOrNever = Annotated[float, PlainValidator(_seconds_or_never), _NUMBER_SCHEMA]
+SecondsOrNever = Annotated[float, PlainValidator(partial(_seconds_or_zero, zero="never")), _NUMBER_SCHEMA]
+SecondsOrNone = Annotated[float, PlainValidator(partial(_seconds_or_zero, zero="none")), _NUMBER_SCHEMA]
 Count = Annotated[
     int, PlainValidator(_count), WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, _REFERENCE]})
 ]

@@ -41,4 +41,4 @@ def _check_counting(key: str, value: str | None, counting: Callable[[str], Rates
         # Made to be checked: what it cannot use, it says.
         counting(value)
     except SluicegateError as exc:
-        report.add(("limits", key), "what cannot be used", str(exc))
+        report.add_reason(("limits", key), str(exc))

@@ -242,7 +242,7 @@ def _upstream(route: _Written) -> UpstreamConfig | None:
         # Made to be checked: what it cannot use, it says.
         HttpOptions(redirects=table.redirects or (), allow_networks=table.allow_networks or ())
     except SluicegateError as exc:
-        route.add("redirects", "what cannot be used", str(exc))
+        context.report.add_reason((*route.location, "redirects"), str(exc))
     return UpstreamConfig(template=template, request_headers=headers, **settings)
 
 

@@ -28,6 +28,7 @@ from .kinds import (
     Region,
     Seconds,
     SecondsOrNever,
+    SecondsOrNone,
     Size,
     SomeTexts,
     Switch,
@@ -152,17 +153,17 @@ class AuthTable(_Table):
     """signed: let that cookie go over plain HTTP."""
     revoked_file: Text | None = None
     """signed: a file of the ids of links that are not valid any more."""
-    issuer: Text | None = None
+    issuer: OneLine | None = None
     """jwt: who issues the tokens; its discovery document names the keys if nothing here does."""
     audience: Texts | None = None
     """jwt: whom the tokens are for; one of them is enough."""
-    jwks_url: Text | None = None
+    jwks_url: OneLine | None = None
     """jwt: where the public keys are."""
     key_file: Text | None = None
     """jwt: a file with the public keys (JWKS), or one key (PEM)."""
     algorithms: Texts | None = None
     """jwt: the algorithms that are accepted, such as RS256 or ES256."""
-    leeway: Seconds | None = None
+    leeway: SecondsOrNone | None = None
     """jwt: seconds by which clocks may differ."""
     required_claims: dict[str, str] | None = None
     """jwt: claims and what each must be, or hold."""
