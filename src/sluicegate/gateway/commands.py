@@ -180,10 +180,13 @@ def _admin_address(config: Path | None) -> str:
 def check_command(config: Path) -> None:
     """Check CONFIG, and report every mistake in it at once.
 
-    Exits with 0 if there is none, with 2 if there are some. Nothing is connected to.
+    Exits with 0 if there is none, with 2 if there are some. Files that it names are opened, nothing is
+    connected to.
     """
+    from .local_files import check_files  # noqa: PLC0415 - it loads certificates, which no other needs
+
     try:
-        checked = load_config(config, os.environ)
+        checked = load_config(config, os.environ, check_files)
     except ConfigError as exc:
         _fail(exc)
     stores, routes = _counted(checked.stores, "store"), _counted(checked.routes, "route")

@@ -14,6 +14,7 @@ import click
 
 from .config import Config, ConfigError, load_config
 from .doctor import BadAim, Place, Section, Shown, has_problem, places, read_aims, secrets_of
+from .local_files import check_files
 
 EXIT_PROBLEM: Final = 1
 EXIT_USAGE: Final = 2
@@ -41,7 +42,7 @@ def doctor_command(config: Path, objects: tuple[str, ...], requests: tuple[str, 
     Exits with 0 if there is no problem, with 1 if there are some. Nothing is written to any store.
     """
     try:
-        checked = load_config(config, os.environ)
+        checked = load_config(config, os.environ, check_files)
         aims = read_aims(checked, objects, requests)
     except (ConfigError, BadAim) as exc:
         click.echo(str(exc), err=True)

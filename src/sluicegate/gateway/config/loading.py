@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .auth import build_auth
@@ -20,9 +20,13 @@ from .values import AdminConfig, AuthType, Config
 _SYNTAX_PLACE = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
 
 
-def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+Check = Callable[[Config, Report], None]
+"""Looks for further mistakes in a configuration that has none so far."""
+
+
+def load_config(path: Path, environ: Mapping[str, str], check: Check | None = None) -> Config:
     """Read and check the file at `path`; raises `ConfigError` with every mistake."""
-    return parse_config(_read(path), environ, name=str(path))
+    return parse_config(_read(path), environ, name=str(path), check=check)
 
 
 def load_admin(path: Path, environ: Mapping[str, str]) -> AdminConfig:
@@ -50,7 +54,9 @@ def _read(path: Path) -> str:
         raise ConfigError(str(path), [Mistake(None, "", found, "TOML, which is UTF-8")]) from exc
 
 
-def parse_config(text: str, environ: Mapping[str, str], *, name: str = "sluicegate.toml") -> Config:
+def parse_config(
+    text: str, environ: Mapping[str, str], *, name: str = "sluicegate.toml", check: Check | None = None
+) -> Config:
     """Check a TOML text; raises `ConfigError` with every mistake in it.
 
     `environ` answers `${NAME}`. `name` is the file's path for messages, and relative files and folders in the
@@ -60,6 +66,8 @@ def parse_config(text: str, environ: Mapping[str, str], *, name: str = "sluicega
     report = Report(KeyLines(text))
     tables = read_tables(expand_table(document, environ, report), report)
     config = _build(tables, document, Path(name).parent, report)
+    if not report.mistakes and check is not None:
+        check(config, report)
     if report.mistakes:
         raise ConfigError(name, report.mistakes)
     return config
