@@ -239,6 +239,16 @@ async def test_redis_stopped_and_started_under_load(
     assert again == f"{about} answers again: requests are counted"
 
 
+async def test_redis_that_refuses_is_not_said_to_be_silent(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = redis_server.url.replace("//", "//nobody:very-secret@")
+    async with Rates(url, timeout_seconds=PATIENT_SECONDS) as rates:
+        assert (await rates.check(MANY, "refused")).is_away
+    (said,) = [record.getMessage() for record in caplog.records if "Redis at" in record.getMessage()]
+    assert said.startswith(f"Redis at 127.0.0.1:{redis_server.port} refused to count (AuthenticationError): ")
+
+
 @asynccontextmanager
 async def load(rates: Rates, key: str) -> AsyncIterator[list[Allowance]]:
     """Ten who ask one time after the other, until the block ends; what they were told."""

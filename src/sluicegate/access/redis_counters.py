@@ -20,6 +20,7 @@ from limits.errors import StorageError
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, AuthorizationError, ResponseError
 
 from sluicegate.access.circuit import Circuit
 from sluicegate.access.counters import Uncounted
@@ -32,6 +33,9 @@ CLOSE_SECONDS: Final = 1.0
 
 MAX_CONNECTIONS: Final = 32
 """To Redis, for each process. 30 at once take one processor; more would only wait there instead of here."""
+
+_REFUSALS: Final = (AuthenticationError, AuthorizationError, ResponseError)
+"""What Redis says itself: of a password, of a right, of a command."""
 
 Answer = TypeVar("Answer")
 
@@ -136,8 +140,9 @@ class RedisCounters:
         # Its text may hold what Redis says, or what it was asked; its class says what happened.
         found = failure.storage_error if isinstance(failure, StorageError) else failure
         logger.warning(
-            "%s gave no answer (%s): requests are %s uncounted, and links with a number of uses refused",
+            "%s %s (%s): requests are %s uncounted, and links with a number of uses refused",
             self._address,
+            "refused to count" if isinstance(found, _REFUSALS) else "gave no answer",
             type(found).__name__,
             self._verdict,
         )

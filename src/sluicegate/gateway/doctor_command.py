@@ -36,7 +36,7 @@ EXIT_INTERRUPTED: Final = 130
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor_command(config: Path, objects: tuple[str, ...], requests: tuple[str, ...], as_json: bool) -> None:
-    """Connect to each store and upstream of CONFIG, and say what is found and what to do.
+    """Connect to each store and upstream of CONFIG, and to its Redis, and say what is found and what to do.
 
     A store is tested with the largest of the objects that it lists first, unless --object names another.
     Exits with 0 if there is no problem, with 1 if there are some. Nothing is written to any store.

@@ -11,6 +11,7 @@ from traceback import extract_tb
 
 from ..config import Config, UpstreamConfig
 from .aims import Aims
+from .counting import counting_title, examine_counting
 from .endpoints import Endpoint
 from .findings import Finding, Findings, Section, problem
 from .limits import CHECK_SECONDS
@@ -46,8 +47,12 @@ def _failed(bug: Exception) -> Finding:
 
 
 def places(config: Config, aims: Aims, seconds: float = CHECK_SECONDS) -> tuple[Place, ...]:
-    """The stores in the order of the file, and then the upstream services. Each check may take `seconds`."""
-    return (*_stores(config, aims, seconds), *_upstreams(config, aims, seconds))
+    """The stores in the order of the file, the upstream services, and what counts for several processes.
+
+    Each check may take `seconds`.
+    """
+    stores, upstreams = _stores(config, aims, seconds), _upstreams(config, aims, seconds)
+    return (*stores, *upstreams, *_counting(config, seconds))
 
 
 def _stores(config: Config, aims: Aims, seconds: float) -> list[Place]:
@@ -73,6 +78,13 @@ def _upstreams(config: Config, aims: Aims, seconds: float) -> list[Place]:
         )
         for service in services
     ]
+
+
+def _counting(config: Config, seconds: float) -> list[Place]:
+    if config.limits.is_counted_here:
+        return []
+    storage = config.limits.storage
+    return [Place(counting_title(storage), partial(examine_counting, storage, seconds))]
 
 
 def _wanted(aims: Aims, service: Endpoint) -> tuple[Wanted, ...]:

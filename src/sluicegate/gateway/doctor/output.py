@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from ..config import Config, UpstreamConfig
 from .findings import Finding, Level, Section
@@ -90,6 +90,7 @@ def secrets_of(config: Config) -> tuple[str, ...]:
         if isinstance(route.target, UpstreamConfig):
             found.update(value for _, value in route.target.request_headers)
             found.add(route.target.template.query.removeprefix("?"))
+    found.add(urlsplit(config.limits.storage).password or "")
     decoded = {unquote(value) for value in found}
     return tuple(sorted((v for v in found | decoded if len(v) >= LEAST_SECRET), key=len, reverse=True))
 
