@@ -42,7 +42,6 @@ from sluicegate.gateway.doctor.credentials import (
     judge_found,
     judge_given,
     judge_sas,
-    status_and_code,
 )
 from sluicegate.gateway.doctor.endpoints import Endpoint, store_endpoint
 from sluicegate.gateway.doctor.examination import Place
@@ -57,6 +56,7 @@ from sluicegate.gateway.doctor.transport import (
     judge_refusal,
 )
 from sluicegate.gateway.doctor.upstreams import Wanted
+from sluicegate.gateway.origin_codes import status_and_code
 from sluicegate.http.exchange import NotModified, PreconditionFailed, Unsatisfiable
 from sluicegate.http.metadata import Metadata
 from sluicegate.http.ranges import Span

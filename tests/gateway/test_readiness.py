@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sluicegate import HttpOptions, OpenOutcome, OpenRequest, Source, StoreOptions, open_http, open_store
-from sluicegate.errors import Denied
+from sluicegate.errors import Denied, NotFound
+from sluicegate.gateway.config.values import Client
 from sluicegate.gateway.readiness import Check, Probe, Readiness, ReadinessReport
 from sluicegate.testing import FaultyOrigin, Status
 from tests.conftest import BUCKET
@@ -42,7 +43,7 @@ async def test_origin_that_answers_is_ready() -> None:
         async with http(origin) as source:
             assert said(await check_of(source)) == (True, MISSING)
             assert said(await check_of(source, "a")) == (True, "answers")
-        assert [request.method for request in origin.requests] == ["HEAD", "HEAD"]
+        assert [request.method for request in origin.requests] == ["HEAD", "GET", "HEAD"]
 
 
 async def test_object_that_must_be_there_and_is_not_is_told() -> None:
@@ -106,6 +107,30 @@ async def test_credentials_of_a_store_are_proved(juicefs_server: S3Server, secre
     assert (ok, message == MISSING) == (secret is None, secret is None)
     assert ok or message.startswith("the origin refuses: ")
     assert "7f3a" not in message
+
+
+@pytest.mark.parametrize("client", ["obstore", "aiobotocore", "botocore"])
+async def test_bucket_that_is_not_there_is_not_ready(client: Client) -> None:
+    with FaultyOrigin() as origin:
+        origin.always(Status(404, error="NoSuchBucket"))
+        options = StoreOptions(
+            endpoint_url=origin.url, region="us-east-1", access_key_id="a", secret_access_key="b"
+        )
+        async with open_store("s3://no-such-bucket", options, client=client) as source:
+            ok, message = said(await check_of(source))
+    assert (ok, message.partition(": ")[0]) == (False, "there is no such bucket or container")
+    assert message.endswith("NoSuchBucket")
+
+
+async def test_place_that_only_the_error_of_a_range_tells_of_is_not_ready() -> None:
+    class Nowhere(ScriptedSource):
+        async def open(self, key: str, request: OpenRequest) -> OpenOutcome:
+            raise NotFound("az://c/k: 404" if request.head else "az://c/k: 404 ContainerNotFound")
+
+    assert said(await check_of(Nowhere())) == (
+        False,
+        "there is no such bucket or container: az://c/k: 404 ContainerNotFound",
+    )
 
 
 # What is remembered, and what is shared.

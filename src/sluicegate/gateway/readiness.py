@@ -14,7 +14,10 @@ from typing import Final
 
 from sluicegate import Found, OpenRequest, Source, SourceError
 from sluicegate.errors import Denied, NotFound
+from sluicegate.http.ranges import FromTo
 from sluicegate.observe import bounded
+
+from .origin_codes import NO_PLACE, status_and_code
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +130,7 @@ async def _answer(probe: Probe) -> tuple[bool, str]:
     try:
         outcome = await probe.source.open(key, OpenRequest(head=True))
     except NotFound as exc:
-        return _missing(probe, exc)
+        return await _missing(probe, key, exc)
     except Denied as exc:
         return False, bounded(f"the origin refuses: {exc}{_hint(probe)}")
     except SourceError as exc:
@@ -138,10 +141,23 @@ async def _answer(probe: Probe) -> tuple[bool, str]:
     return False, f"answers with {type(outcome).__name__}, which nobody asked for"
 
 
-def _missing(probe: Probe, error: NotFound) -> tuple[bool, str]:
-    if probe.key is None:
-        return True, "answers, and has no object of a key that nobody uses"
-    return False, bounded(f"the object {probe.key!r} that it must have is not there: {error}")
+async def _missing(probe: Probe, key: str, error: NotFound) -> tuple[bool, str]:
+    if probe.key is not None:
+        return False, bounded(f"the object {probe.key!r} that it must have is not there: {error}")
+    if (told := await _told_of_place(probe.source, key)) is not None:
+        return False, bounded(f"there is no such bucket or container: {told}")
+    return True, "answers, and has no object of a key that nobody uses"
+
+
+async def _told_of_place(source: Source, key: str) -> SourceError | None:
+    """What says that the store itself is not there: an answer to HEAD has no content that could."""
+    try:
+        outcome = await source.open(key, OpenRequest(range=FromTo(0, 0)))
+    except SourceError as exc:
+        return exc if status_and_code(exc)[1] in NO_PLACE else None
+    if isinstance(outcome, Found):
+        await outcome.body.aclose()
+    return None
 
 
 def _hint(probe: Probe) -> str:

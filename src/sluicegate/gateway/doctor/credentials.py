@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,12 +17,12 @@ from sluicegate.errors import (
 )
 
 from ..config import StoreConfig
+from ..origin_codes import status_and_code
 from .findings import Finding, note, ok, problem, warning
 
 EXPIRES_SOON: Final = timedelta(days=7)
 """Whoever has to write new credentials into a file needs a working week to do it."""
 
-_SAID = re.compile(r": ([0-9]{3})(?: ([A-Za-z]+))?\Z")
 # A SAS token's times: a date, and mostly a time of day in UTC.
 _SAS_FORMATS: Final = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d")
 
@@ -129,12 +128,6 @@ def _sas_expiry(token: str) -> datetime | None:
         except ValueError:
             continue
     return None
-
-
-def status_and_code(error: SourceError) -> tuple[int | None, str | None]:
-    """The status that an origin answered, and its own code for what is wrong, as the error tells them."""
-    said = _SAID.search(str(error))
-    return (None, None) if said is None else (int(said[1]), said[2])
 
 
 def is_of_all_requests(error: SourceError) -> bool:
