@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 
 from sluicegate.access.api_keys import ApiKeys
@@ -160,8 +161,9 @@ def test_every_line_that_may_be_switched_on_is_a_configuration(tmp_path: Path) -
     switched = switched.replace("sha256:...", "sha256:" + "0" * 64).replace(
         "/etc/letsencrypt/live/example.com/", ""
     )
-    for name in ("fullchain.pem", "privkey.pem"):
-        (tmp_path / name).touch()
+    pair = trustme.CA().issue_cert("localhost")
+    (tmp_path / "fullchain.pem").write_bytes(pair.cert_chain_pems[0].bytes())
+    (tmp_path / "privkey.pem").write_bytes(pair.private_key_pem.bytes())
     path.write_text(re.sub(r"\$\{\w+\}", "x", switched))
     result = run("check", str(path))
     assert result.exit_code == 0, result.output
