@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from sluicegate import TransferRecord
+from sluicegate.gateway.metrics import Metrics
 from sluicegate.gateway.protocol import Refusal
+from sluicegate.gateway.refusals import RefusalObserver
 from tests.servers.process import free_port
 
 from .in_thread import empty, eventually, in_thread
@@ -131,6 +135,14 @@ def test_refusal_that_cuts_an_answer_has_no_line_beside_it() -> None:
         released.set()
         assert b"400" not in client.recv(65536)
     assert [(one.reason, one.status) for one in listener.refusals] == [("malformed", None)]
+
+
+def test_status_is_a_plain_number_in_the_log() -> None:
+    records: list[TransferRecord] = []
+    observer = RefusalObserver(Metrics("1.2.3"), records.append)
+    observer.refusal(Refusal("malformed", HTTPStatus.BAD_REQUEST, "127.0.0.1", 0.1))
+    (record,) = records
+    assert repr(record.status) == "400"
 
 
 class Recorded:

@@ -41,4 +41,5 @@ class RefusalObserver:
         if said is not None and refusal.status is not None:
             client = None if refusal.client is None else parse_address(refusal.client)
             shown = None if client is None else str(client)
-            self._log(own_record(refusal.status, refusal.seconds, f"Protocol: {said}", shown))
+            # Not the member of an enumeration, which a line as text would spell out.
+            self._log(own_record(int(refusal.status), refusal.seconds, f"Protocol: {said}", shown))
