@@ -1,5 +1,6 @@
 """The commands that make and check links, keys and passwords, as operators use them."""
 
+import os
 import re
 from pathlib import Path
 
@@ -83,6 +84,35 @@ def test_what_is_no_path_is_not_signed(path: str, config: str) -> None:
     assert (result.exit_code, "cannot be signed" in result.stderr) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option", "words"),
+    [
+        (("--expires", "999999999999y"), "--expires", "expected 1 to 100y"),
+        (("--expires", "0"), "--expires", "expected 1 to 100y"),
+        (("--expires", "soon"), "--expires", "90s, 15m"),
+        (("--not-before", "-1"), "--not-before", "90s, 15m"),
+        (("--url", "foo"), "--url", "http:// or https:// and a host"),
+        (("--url", "https://x/?q"), "--url", "without '?' and '#'"),
+        (("--url", "https://x/#"), "--url", "without '?' and '#'"),
+        (("--url", "https://x y"), "--url", "http:// or https:// and a host"),
+        (("--url", "https://[x"), "--url", "http:// or https:// and a host"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_no_link_can_be_made_with_is_a_mistake_of_its_option(
+    arguments: tuple[str, str], option: str, words: str, config: str
+) -> None:
+    made = run("sign", config, "/a.jpg", *arguments)
+    assert (made.exit_code, made.stdout) == (2, "")
+    assert f"Invalid value for '{option}': found {arguments[1]!r}; expected" in made.stderr
+    assert words in made.stderr
+
+
+def test_a_link_may_begin_with_a_path(config: str) -> None:
+    made = run("sign", config, "/a.jpg", "--url", "https://files.example:8443/media/")
+    assert made.stdout.startswith("https://files.example:8443/media/a.jpg?link=")
+
+
 def test_a_link_that_was_changed_is_told_with_its_reason(config: str) -> None:
     link = run("sign", config, "/a.jpg").stdout.strip()
     for changed in (
@@ -150,6 +180,30 @@ def test_a_first_configuration_is_sound_and_for_its_owner_alone(tmp_path: Path) 
     before = path.read_text()
     assert (run("init", str(path)).exit_code, path.read_text()) == (1, before)
     assert (run("init", str(path), "--force").exit_code, path.read_text() == before) == (0, False)
+
+
+def test_first_configuration_that_is_there_already_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "sluicegate.toml"
+    path.write_text("mine")
+    path.chmod(0o644)
+    assert run("init", str(path)).exit_code == 1
+    assert [one.name for one in tmp_path.iterdir()] == ["sluicegate.toml"]
+    assert run("init", str(path), "--force").exit_code == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "objects").is_dir()
+
+
+def test_first_configuration_into_a_pipe_changes_nothing_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o644)
+    path.chmod(0o644)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run("init", str(path), "--force").exit_code == 0
+        assert os.read(reader, 65536).startswith(b"# Configuration of the Sluicegate gateway.")
+    finally:
+        os.close(reader)
+    assert (path.stat().st_mode & 0o777, [one.name for one in tmp_path.iterdir()]) == (0o644, ["pipe"])
 
 
 def test_every_line_that_may_be_switched_on_is_a_configuration(tmp_path: Path) -> None:

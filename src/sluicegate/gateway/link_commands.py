@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -22,8 +23,11 @@ from sluicegate.access.links import SignedLinks
 
 from .config import Config, ConfigError, load_config
 from .config.verifiers import links_of
-from .durations import DURATION, seconds_of
+from .durations import DURATION, read_duration
 from .link_desk import plain_path, revoke_link, signed_auth, signed_link
+
+_SENDABLE = re.compile(r"[!\"$->@-~]+")
+"""Visible ASCII without `?` and `#`."""
 
 _CONFIG = click.argument("config", type=click.Path(path_type=Path))
 _AUTH = click.option("--auth", "name", help="Name of the [auth.NAME]; needed if there are several.")
@@ -33,24 +37,39 @@ _AUTH = click.option("--auth", "name", help="Name of the [auth.NAME]; needed if 
 @_CONFIG
 @click.argument("path")
 @_AUTH
-@click.option("--expires", default="1h", show_default=True, help=f"How long it is valid: {DURATION}.")
+@click.option(
+    "--expires",
+    default="1h",
+    show_default=True,
+    callback=lambda ctx, param, value: read_duration(value, least=1),
+    help=f"How long it is valid: {DURATION}.",
+)
 @click.option("--prefix", is_flag=True, help="Allow everything below PATH, which ends with a slash.")
-@click.option("--not-before", help=f"How long from now it is not valid yet: {DURATION}.")
+@click.option(
+    "--not-before",
+    callback=lambda ctx, param, value: value and read_duration(value),
+    help=f"How long from now it is not valid yet: {DURATION}.",
+)
 @click.option("--network", help="The client's address must be in it, such as 192.0.2.0/24.")
 @click.option("--filename", help="The name to save the answer under.")
 @click.option("--uses", type=click.IntRange(1), help="How many GET requests it allows.")
 @click.option("--id", "link_id", help="A name, to revoke it by; one is made with --uses or --revocable.")
 @click.option("--revocable", is_flag=True, help="Give it an id.")
 @click.option("--subject", help="Who it is for; the log says so.")
-@click.option("--url", default="", help="What comes before the path, such as https://files.example.com.")
+@click.option(
+    "--url",
+    default="",
+    callback=lambda ctx, param, value: _base_url(value),
+    help="What comes before the path, such as https://files.example.com.",
+)
 def sign_command(  # noqa: PLR0913 - what a link may say, all by name
     config: Path,
     path: str,
     name: str | None,
-    expires: str,
+    expires: int,
     *,
     prefix: bool,
-    not_before: str | None,
+    not_before: int | None,
     network: str | None,
     filename: str | None,
     uses: int | None,
@@ -63,9 +82,9 @@ def sign_command(  # noqa: PLR0913 - what a link may say, all by name
     with _said():
         asked = {
             "path": path,
-            "expires_in": seconds_of(expires),
+            "expires_in": expires,
             "is_prefix": prefix,
-            "not_before": None if not_before is None else int(time.time() + seconds_of(not_before)),
+            "not_before": None if not_before is None else int(time.time() + not_before),
             "network": network,
             "filename": filename,
             "uses": uses,
@@ -128,6 +147,21 @@ def hash_password_command() -> None:
 
     with _said():
         click.echo(hash_password(password))
+
+
+def _base_url(text: str) -> str:
+    """What links begin with; raises `click.BadParameter` for what no path can follow."""
+    try:
+        parts = urlsplit(text)
+        is_base = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_base = False
+    if text and (not is_base or not _SENDABLE.fullmatch(text)):
+        raise click.BadParameter(
+            f"found {text!r}; expected http:// or https:// and a host, without '?' and '#', such as "
+            "https://files.example.com"
+        )
+    return text
 
 
 def _judge(config: Config, name: str | None, link: str) -> dict[str, str] | str:
