@@ -212,6 +212,15 @@ def test_port_in_use_is_one_clear_line(command: list[str], tmp_path: Path) -> No
     )
 
 
+def test_admin_address_in_use_names_its_own_option(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("serve", written(tmp_path, s3()), "--port", "0", "--admin", address)
+    assert (done.returncode, done.stdout) == (1, "")
+    reason = f"cannot listen on {address}: Address already in use"
+    assert done.stderr == f"[admin] address: {reason}; --admin takes another, or 'off'\n"
+
+
 @pytest.mark.parametrize(
     "host",
     ["no.such.host.invalid", "203.0.113.7", "..", "a" * 70, "with space", "::g"],

@@ -29,6 +29,8 @@ logger = logging.getLogger("sluicegate")
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8080
 
+OTHER_PORT: Final = "choose another with --port"
+
 ADMIN_SOCKET: Final = "admin"
 """The name of a socket that systemd hands over for the administration, and not for clients."""
 
@@ -128,7 +130,7 @@ def _listeners(checked: Config, host: str, port: int, admin: str | None) -> List
     if clients:
         bound_unsent(clients[0])
     else:
-        clients = [listen(host, port)]
+        clients = [listen(host, port, OTHER_PORT)]
     wanted = checked.admin if admin is None else admin_config(admin, checked.admin)
     return Listeners(clients[0], admins[0] if admins else listen_for_admin(wanted))
 
@@ -201,7 +203,7 @@ def demo_command(host: str, port: int) -> None:
     from .demo import demonstrate  # noqa: PLC0415 - its upstream needs what tests need
 
     try:
-        with ended_by_signals(), listen(host, port) as bound:
+        with ended_by_signals(), listen(host, port, OTHER_PORT) as bound:
             demonstrate(bound, url_of(bound), click.echo)
     except SluicegateError as exc:
         _fail(exc)

@@ -39,8 +39,8 @@ class Listeners:
             self.admin.close()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound and listening; raises `CannotListen`.
+def listen(host: str, port: int, hint: str = "") -> socket.socket:
+    """A socket that is bound and listening; raises `CannotListen`, with the `hint` if another port may do.
 
     Bound before anything else is made, so that a port in use is a line, and no half-started server.
     """
@@ -59,8 +59,8 @@ def listen(host: str, port: int) -> socket.socket:
         bound.listen(BACKLOG)
     except OSError as exc:
         bound.close()
-        hint = "; choose another with --port" if exc.errno in (errno.EADDRINUSE, errno.EACCES) else ""
-        raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from exc
+        told = f"; {hint}" if hint and exc.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror or exc}{told}") from exc
     return bound
 
 
@@ -88,6 +88,6 @@ def listen_for_admin(admin: AdminConfig) -> socket.socket | None:
         return listen(host.strip("[]"), int(port))
     except CannotListen as exc:
         if admin.is_chosen:
-            raise CannotListen(f"[admin] address: {exc}") from exc
+            raise CannotListen(f"[admin] address: {exc}; --admin takes another, or 'off'") from exc
         logger.warning("no admin address: %s; set [admin] address, or --admin", exc)
         return None
