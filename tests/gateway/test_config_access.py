@@ -272,6 +272,12 @@ def test_a_store_is_chosen_from_a_list_or_not_at_all() -> None:
     assert mistakes(STORE + path + 'stores = ["s", "u"]') == [("routes[0].stores", "the unknown store 'u'")]
 
 
+@pytest.mark.parametrize("host", ["a:80", "a b", "[::1]", "http://a", "*.a", ""])
+def test_name_that_no_host_field_can_have_is_a_mistake(host: str) -> None:
+    text = STORE + f'[admin]\nallowed_hosts = ["a.example", "{host}"]\n' + route()
+    assert mistakes(text) == [("admin.allowed_hosts", "an array")]
+
+
 def test_no_leeway_is_allowed() -> None:
     auth = parse_config(STORE + JWT + "leeway = 0\n" + route('auth = "login"'), {}).auth["login"]
     assert isinstance(auth, JwtAuth)

@@ -31,6 +31,7 @@ TABLE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 _RATE = re.compile(r"[1-9][0-9]{0,8} ?/ ?(?:[1-9][0-9]{0,4} ?)?(?:second|minute|hour|day)s?")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
@@ -222,6 +223,13 @@ DeniedStatus = Annotated[Literal[404, 403], BeforeValidator(_denied_status)]
 Texts = Annotated[tuple[str, ...], *_array("text, or an array of texts", _is_text)]
 SomeTexts = Annotated[tuple[str, ...], *_array("text, or an array of one text or more", _is_text, least=1)]
 WhoMayRead = Annotated[tuple[str, ...], *_array("names, or 'public'", _is_text, least=1)]
+Hosts = Annotated[
+    tuple[str, ...],
+    *_array(
+        "names of hosts without a port, such as 'admin.example.com'",
+        lambda text: _HOST.fullmatch(text) is not None,
+    ),
+]
 Networks = Annotated[
     tuple[str, ...], *_array("networks such as '10.0.0.0/8', or an array of them", _is_network)
 ]

@@ -17,6 +17,7 @@ from .kinds import (
     FieldName,
     FieldValue,
     FileName,
+    Hosts,
     ListenAddress,
     MediaType,
     Methods,
@@ -302,7 +303,7 @@ class AdminTable(_Table):
 
     address: ListenAddress | None = None
     """Address and port, or "off"."""
-    allowed_hosts: Texts | None = None
+    allowed_hosts: Hosts | None = None
     """Names by which it may be asked, beside addresses and localhost."""
 
 
