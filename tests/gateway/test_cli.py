@@ -3,11 +3,14 @@
 What needs no process of its own has none: starting one takes most of a second.
 """
 
+import errno
+import io
 import os
 import re
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,42 @@ def test_help_says_what_the_command_does_and_takes(arguments: list[str]) -> None
 
 def test_version_is_the_packages() -> None:
     assert run("--version").stdout == f"sluicegate, version {__version__}\n"
+
+
+class Full(io.StringIO):
+    """A place where nothing can be written any more."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("command", ["schema", "new-key", "check", "doctor", "sign"])
+def test_output_that_is_full_is_one_clear_line(command: str, tmp_path: Path) -> None:
+    links = f'[auth.a]\ntype = "signed"\nkeys.k = "{"k" * 40}"\n[stores.s]\nurl = "memory://"\n'
+    config = str(written(tmp_path, f'{links}{ROUTE}auth = "a"\n'))
+    arguments = {"check": [config], "doctor": [config], "sign": [config, "/a"]}.get(command, [])
+    errors = io.StringIO()
+    with redirect_stdout(Full()), redirect_stderr(errors), pytest.raises(SystemExit) as ended:
+        sluicegate([command, *arguments])
+    said = f"Error: cannot write to the output: {os.strerror(errno.ENOSPC)}\n"
+    assert (ended.value.code, errors.getvalue()) == (1, said)
+
+
+def test_command_without_standard_streams_gives_their_places_to_nobody(tmp_path: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "from sluicegate.cli import main\n"
+        "sys.argv = ['sluicegate', 'schema']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "null = os.stat(os.devnull)\n"
+        "same = all(os.path.samestat(os.fstat(number), null) for number in range(3))\n"
+        "os._exit(7 if same and sys.stderr is not None and os.get_inheritable(2) else 1)\n"
+    )
+    closed = ["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, program]
+    assert subprocess.run(closed, check=False, timeout=RUN_SECONDS).returncode == 7
 
 
 def test_unknown_command_is_a_usage_error() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 from collections.abc import Sized
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
@@ -61,6 +62,10 @@ _ELSEWHERE: Final = {
 """Commands that are imported when they are asked for: what they need would hold up all the others."""
 
 
+_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""What a write to stdout may fail with. That nobody reads any more, click knows itself."""
+
+
 class _Commands(click.Group):
     """The commands of this file, and those that stand elsewhere."""
 
@@ -73,6 +78,17 @@ class _Commands(click.Group):
             found: click.Command = getattr(import_module(f".{module}", __package__), name)
             return found
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except OSError as exc:
+            if exc.filename is not None or exc.errno not in _UNWRITABLE:
+                raise
+            # Or else what is left in it would be tried again at the end, and that told in Python's words.
+            with suppress(OSError):
+                sys.stdout.close()
+            raise click.ClickException(f"cannot write to the output: {exc.strerror}") from exc
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
