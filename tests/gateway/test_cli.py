@@ -84,7 +84,7 @@ class Full(io.StringIO):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("command", ["schema", "new-key", "check", "doctor", "sign"])
+@pytest.mark.parametrize("command", ["--help", "schema", "new-key", "check", "doctor", "sign"])
 def test_output_that_is_full_is_one_clear_line(command: str, tmp_path: Path) -> None:
     links = f'[auth.a]\ntype = "signed"\nkeys.k = "{"k" * 40}"\n[stores.s]\nurl = "memory://"\n'
     config = str(written(tmp_path, f'{links}{ROUTE}auth = "a"\n'))

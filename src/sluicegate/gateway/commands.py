@@ -6,11 +6,11 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Sized
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator, Sized
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -79,16 +79,30 @@ class _Commands(click.Group):
             return found
         return super().get_command(ctx, cmd_name)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        # It prints help.
+        with _output():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _output():
             return super().invoke(ctx)
-        except OSError as exc:
-            if exc.filename is not None or exc.errno not in _UNWRITABLE:
-                raise
-            # Or else what is left in it would be tried again at the end, and that told in Python's words.
-            with suppress(OSError):
-                sys.stdout.close()
-            raise click.ClickException(f"cannot write to the output: {exc.strerror}") from exc
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Make a line of the failure to write what a command prints."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.filename is not None or exc.errno not in _UNWRITABLE:
+            raise
+        # Or else what is left in it would be tried again at the end, and that told in Python's words.
+        with suppress(OSError):
+            sys.stdout.close()
+        raise click.ClickException(f"cannot write to the output: {exc.strerror}") from exc
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
