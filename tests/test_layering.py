@@ -74,7 +74,7 @@ DEPENDENCIES = {
     "pydantic": ["gateway/"],
     "pydantic_core": ["gateway/"],
     "pytest": ["testing/"],
-    "redis": ["access/redis_counters.py"],
+    "redis": ["access/redis_counters.py", "gateway/doctor/counting.py"],
     "starlette": ["access/dependency.py", "delivery/responses.py", "gateway/"],
     "structlog": ["gateway/log.py"],
     "swagger_ui_bundle": ["gateway/"],
