@@ -312,7 +312,7 @@ async def test_connection_is_used_again_after(kind: Kind, reply: bytes) -> None:
                 continue
             if not isinstance(outcome, PreconditionFailed | Unsatisfiable):
                 await content_of(outcome)
-        # A client that gives it back in a thread of its own may be too late for the next request now and then.
+        # Who gives it back in a thread of its own may be too late for the next request now and then.
         assert len(origin.requests) == 6
         assert origin.connections < 4
 
