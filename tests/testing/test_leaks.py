@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import aiohttp
@@ -89,6 +90,17 @@ async def test_what_goes_in_time_is_no_leak(origin: FaultyOrigin) -> None:
         await client.send("GET", "/a")
         await client.read(10)
         client.leave("reset")
+    assert task.done()
+
+
+async def test_pause_of_the_process_is_no_time_in_which_something_could_end() -> None:
+    async def hold_up() -> None:
+        time.sleep(0.1)
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async with assert_no_leak(within=0.05):
+        task = asyncio.create_task(hold_up())
     assert task.done()
 
 

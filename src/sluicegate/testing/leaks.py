@@ -54,6 +54,19 @@ class _Snapshot:
         return [words for now, then in pairs for key, words in _items(now) if key not in then]
 
 
+class _Patience:
+    """Waits for so many seconds and as many looks as fit in them: one pause of the process is one look."""
+
+    def __init__(self, within: float) -> None:
+        self._deadline = time.monotonic() + within
+        self._looks = within / GLANCE_SECONDS
+
+    def is_over(self) -> bool:
+        """Whether that is enough; each question is a look."""
+        self._looks -= 1
+        return self._looks < 0 and time.monotonic() > self._deadline
+
+
 class assert_no_leak:  # noqa: N801 - it reads as the statement that it is
     """Assert that a block leaves nothing behind:
 
@@ -62,7 +75,8 @@ class assert_no_leak:  # noqa: N801 - it reads as the statement that it is
 
     When the block ends, everything that it began must be gone `within` seconds: tasks of the running loop,
     threads, file descriptors (on Linux), and open connections of `origin`. What is left is named in an
-    `AssertionError`. A block that ends by an exception is not looked at.
+    `AssertionError`. Time in which this process did not run is not counted: nothing could end meanwhile. A
+    block that ends by an exception is not looked at.
 
     `with` for synchronous code, `async with` in coroutines. Enter what is to live on, such as a source with
     its pool of connections, before the block; or enter it inside, and see that it closes everything. Threads
@@ -88,9 +102,9 @@ class assert_no_leak:  # noqa: N801 - it reads as the statement that it is
         traceback: TracebackType | None,
     ) -> None:
         """Wait until what came is gone; raises `AssertionError` for what stays."""
-        deadline = time.monotonic() + self._within
+        patience = _Patience(self._within)
         while exc is None and (left := self._left()):
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise AssertionError(self._message(left))
             time.sleep(GLANCE_SECONDS)
 
@@ -106,9 +120,9 @@ class assert_no_leak:  # noqa: N801 - it reads as the statement that it is
         traceback: TracebackType | None,
     ) -> None:
         """Wait until what came is gone; raises `AssertionError` for what stays."""
-        deadline = time.monotonic() + self._within
+        patience = _Patience(self._within)
         while exc is None and (left := self._left()):
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise AssertionError(self._message(left))
             await asyncio.sleep(GLANCE_SECONDS)
 
