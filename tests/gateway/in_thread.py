@@ -83,7 +83,9 @@ def _run(server: DrainingServer, bound: socket.socket, started: threading.Event)
 
 def connections(server: Threaded) -> set[BoundedProtocol]:
     """The connections that the server has."""
-    return {one for one in server.server.server_state.connections if isinstance(one, BoundedProtocol)}
+    # It changes while a test looks at it from another thread.
+    live = server.server.server_state.connections.copy()
+    return {one for one in live if isinstance(one, BoundedProtocol)}
 
 
 def eventually(holds: Callable[[], bool]) -> None:

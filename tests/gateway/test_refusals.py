@@ -5,7 +5,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ address = "127.0.0.1:%d"
 [limits]
 max_url = 1024
 max_head = 4096
-head_timeout = 0.5
 [stores.files]
 url = "memory://"
 [[routes]]
@@ -47,18 +47,38 @@ SENT = {
 }
 """By reason, what leads to it, and the status that is answered."""
 
-
-@pytest.fixture(scope="module")
-def admin() -> str:
-    return f"http://127.0.0.1:{free_port()}"
+LATE = ("head_timeout", "idle", "silent")
+"""Those of a client that takes too long. Only they are asked of a gateway that takes half a second for it."""
 
 
-@pytest.fixture(scope="module")
-def server(admin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = tmp_path_factory.mktemp("refusals") / "sluicegate.toml"
-    config.write_text(CONFIG % urlsplit(admin).port)
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """A gateway, and the URL of its admin listener."""
+
+    served: Served
+    admin: str
+
+
+@contextmanager
+def refusing(folder: Path, limits: str = "") -> Iterator[Refusing]:
+    """Run a gateway with more limits, lines of TOML."""
+    port = free_port()
+    config = folder / "sluicegate.toml"
+    config.write_text((CONFIG % port).replace("[limits]\n", f"[limits]\n{limits}\n"))
     with serving(config) as served:
-        yield served
+        yield Refusing(served, f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
+    with refusing(tmp_path_factory.mktemp("patient")) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
+    with refusing(tmp_path_factory.mktemp("hasty"), "head_timeout = 0.5") as gateway:
+        yield gateway
 
 
 def connect(server: Served) -> socket.socket:
@@ -67,7 +87,7 @@ def connect(server: Served) -> socket.socket:
 
 def number(admin: str, series: str) -> float:
     """The value of a series of `/metrics`; 0 where there is none."""
-    lines = httpx.get(f"{admin}/metrics").text.splitlines()
+    lines = httpx.get(f"{admin}/metrics", timeout=20).text.splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{series} ")), 0.0)
 
 
@@ -80,43 +100,50 @@ def refusals(log: Path) -> list[dict[str, object]]:
     return [line for line in lines if str(line.get("error", "")).startswith("Protocol: ")]
 
 
-@pytest.mark.parametrize("reason", SENT)
-def test_refusal_is_counted_and_a_line_of_the_log_if_it_was_answered(
-    reason: str, server: Served, admin: str
-) -> None:
-    sent, status = SENT[reason]
-    before, lines = refused(admin, reason), len(refusals(server.log))
-    with connect(server) as client:
-        client.sendall(sent)
+def is_refused(reason: str, gateway: Refusing) -> bool:
+    """Whether a client is refused for this reason; one that is held up too long has been silent."""
+    before, silent = refused(gateway.admin, reason), refused(gateway.admin, "silent")
+    with connect(gateway.served) as client, suppress(ConnectionError):
+        client.sendall(SENT[reason][0])
         while client.recv(65536):
             pass
-    eventually(lambda: refused(admin, reason) == before + 1)
+    eventually(lambda: refused(gateway.admin, reason) > before or refused(gateway.admin, "silent") > silent)
+    return refused(gateway.admin, reason) > before
+
+
+@pytest.mark.parametrize("reason", SENT)
+def test_refusal_is_counted_and_a_line_of_the_log_if_it_was_answered(
+    reason: str, request: pytest.FixtureRequest
+) -> None:
+    gateway: Refusing = request.getfixturevalue("hasty" if reason in LATE else "patient")
+    log, status = gateway.served.log, SENT[reason][1]
+    before, lines = refused(gateway.admin, reason), len(refusals(log))
+    assert any(is_refused(reason, gateway) for _ in range(10))
+    assert refused(gateway.admin, reason) == before + 1
     if status is None:
-        assert len(refusals(server.log)) == lines
+        assert len(refusals(log)) == lines
         return
-    *_, last = refusals(server.log)
-    assert len(refusals(server.log)) == lines + 1
+    eventually(lambda: len(refusals(log)) > lines)
+    *_, last = refusals(log)
+    assert len(refusals(log)) == lines + 1
     assert (last["status"], last["client"], last["level"]) == (status, "127.0.0.1", "info")
     assert not {"method", "key", "route"} & last.keys()
 
 
 def test_connections_are_counted_and_those_beyond_the_limit_refused(tmp_path: Path) -> None:
-    admin = f"http://127.0.0.1:{free_port()}"
-    config = tmp_path / "sluicegate.toml"
     # A head has the usual time here: nobody is sent away meanwhile for saying nothing.
-    limited = CONFIG.replace("head_timeout = 0.5", "max_connections = 4")
-    config.write_text(limited % urlsplit(admin).port)
-    with serving(config) as server, ExitStack() as stack:
+    with refusing(tmp_path, "max_connections = 4") as gateway, ExitStack() as stack:
+        admin = gateway.admin
         eventually(lambda: number(admin, "sluicegate_connections") == 0)
         for _ in range(4):
-            stack.enter_context(connect(server))
+            stack.enter_context(connect(gateway.served))
         eventually(lambda: number(admin, "sluicegate_connections") == 4)
-        with connect(server) as beyond:
+        with connect(gateway.served) as beyond:
             assert beyond.recv(65536).startswith(b"HTTP/1.1 503 ")
         assert refused(admin, "connections") == 1
         stack.close()
         eventually(lambda: number(admin, "sluicegate_connections") == 0)
-        assert refusals(server.log) == []
+        assert refusals(gateway.served.log) == []
 
 
 def test_refusal_that_cuts_an_answer_has_no_line_beside_it() -> None:
