@@ -255,7 +255,8 @@ async def test_retry_after_of_years_is_not_waited_for(served: Serving, kind: Kin
 async def test_nginx_1611_slices_of_two_versions_are_never_joined(served: Serving) -> None:
     # Slices on several connections: one of them is of another version, of the same size, and not refused.
     async with served(AHEAD) as service:
-        service.origin.always(Bandwidth(2.5 * MIB), IgnoreConditions())
+        # Far slower than a machine that is busy takes it.
+        service.origin.always(Bandwidth(MIB), IgnoreConditions())
         service.origin.fail(PATH, Replaced(OTHER), first=3)
         answer, record = await service.get()
         assert (service.origin.peak_busy_connections > 1, len(service.asked) > 2) == (True, True)

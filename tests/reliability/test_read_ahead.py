@@ -9,12 +9,15 @@ from .conftest import Serving
 from .service import AHEAD, PART, PATH
 
 SLOW = Bandwidth(2.5 * MIB)
-LARGE = Generated(2 * MIB + 12_345)
+SLOWER = Bandwidth(MIB)
+"""Far below what a machine that is busy takes: the origin is the one that is waited for."""
+
+LARGE = Generated(MIB + 12_345)
 
 
 async def test_slow_connections_are_used_at_the_same_time(served: Serving) -> None:
     async with served(AHEAD, content=LARGE) as service:
-        service.origin.always(SLOW)
+        service.origin.always(SLOWER)
         answer, record = await service.get()
         assert (answer.status, answer.complete, answer.content == LARGE.read()) == (200, True, True)
         assert (record.outcome, record.resumes, record.retries) == (Outcome.COMPLETE, 0, 0)
@@ -26,7 +29,7 @@ async def test_slow_connections_are_used_at_the_same_time(served: Serving) -> No
 
 async def test_slow_connections_that_break_too_give_the_whole(served: Serving) -> None:
     async with served(AHEAD, content=LARGE) as service:
-        service.origin.always(SLOW)
+        service.origin.always(SLOWER)
         service.origin.fail(PATH, ResetBetween(10_000, 100_000), first=2, times=8)
         answer, record = await service.get()
         assert (answer.status, answer.complete, answer.content == LARGE.read()) == (200, True, True)
