@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from sluicegate import (
     HttpOptions,
     ObjectResponse,
+    OpenRequest,
     Source,
     StoreOptions,
     TransferRecord,
@@ -19,6 +20,8 @@ from sluicegate import (
 )
 from sluicegate.flow.budget import Budget
 from sluicegate.flow.options import TransferOptions
+from sluicegate.sources.base import OpenOutcome
+from sluicegate.sources.tally import Tally
 from sluicegate.testing import ClientAnswer, FaultyOrigin, Generated, SlowClient, assert_no_leak
 from sluicegate.testing.seen import Seen
 from tests.servers.asgi import serve_in_thread
@@ -115,6 +118,8 @@ class Service:
     url: str
     budget: WatchedBudget
     _records: "asyncio.Queue[TransferRecord]"
+    accounts: list[Tally]
+    """What each transfer has cost so far, the last one's last."""
 
     @property
     def asked(self) -> tuple[Seen, ...]:
@@ -198,12 +203,13 @@ async def serving(
         def observe(record: TransferRecord) -> None:
             loop.call_soon_threadsafe(records.put_nowait, record)
 
+        accounts = _accounts_of(source)
         leaks = assert_no_leak(origin)
         await server.run(leaks.__aenter__())
         await server.run(source.__aenter__())
         server.response = ObjectResponse(source, "object.bin", observe=observe)
         try:
-            yield Service(origin, server.url, account, records)
+            yield Service(origin, server.url, account, records, accounts)
             # The pool may keep its connections, but not one that is at work.
             await origin.until_idle()
         finally:
@@ -220,6 +226,19 @@ async def serving(
     await server.run(leaks.__aexit__(None, None, None))
     assert account.taken == 0
     assert records.empty()
+
+
+def _accounts_of(source: Source) -> list[Tally]:
+    """The accounts of the transfers that `source` is asked for from now on."""
+    accounts: list[Tally] = []
+    opened = source.open
+
+    async def noted(key: str, request: OpenRequest) -> OpenOutcome:
+        accounts.append(request.tally)
+        return await opened(key, request)
+
+    source.open = noted  # type: ignore[method-assign]
+    return accounts
 
 
 def resumed_at(seen: Seen) -> int:

@@ -17,7 +17,7 @@ from sluicegate.testing import (
 )
 
 from .conftest import Serving
-from .service import ALONE, CONTENT, HASTY, MIDDLE, PART, PATH, PATIENT, SIZE, Kind, resumed_at
+from .service import ALONE, CONTENT, MIDDLE, PART, PATH, PATIENT, SIZE, Kind, resumed_at
 
 ASKS_ONCE_MORE = ("aiobotocore", "http")
 """aiohttp makes a request again by itself, once, whose connection ended before any answer: it may have been
@@ -32,9 +32,13 @@ BREAKS: list[Any] = [
 ]
 
 
+STALLED_SECONDS = 2.0
+"""A `read_timeout` for an origin that stalls once, and is not to be taken for one that stalls again."""
+
+
 @pytest.mark.parametrize(("fault", "offset"), BREAKS)
 async def test_body_goes_on_from_the_byte_where_it_broke(served: Serving, fault: Any, offset: int) -> None:
-    async with served(read_timeout=HASTY if isinstance(fault, Stall) else PATIENT) as service:
+    async with served(read_timeout=STALLED_SECONDS if isinstance(fault, Stall) else PATIENT) as service:
         service.origin.fail(PATH, fault, times=1)
         answer, record = await service.get()
         assert (answer.status, answer.complete, answer.content == CONTENT) == (200, True, True)
@@ -113,8 +117,10 @@ async def test_refused_connections_are_tried_again(served: Serving) -> None:
             await service.origin.until(lambda origin: origin.bytes_sent >= MIDDLE)
             service.origin.refuse()
             service.origin.disconnect(reset=True)
-            asyncio.get_running_loop().call_later(0.4, service.origin.accept_again)
-            answer = await client.drain()
+            answering = asyncio.create_task(client.drain())
+            await service.origin.until(lambda _: service.accounts[-1].retries)
+            service.origin.accept_again()
+            answer = await answering
         record = await service.record()
         assert (answer.complete, answer.content == CONTENT) == (True, True)
         assert (record.outcome, record.resumes, len(service.asked)) == (Outcome.COMPLETE, 1, 2)
@@ -135,7 +141,7 @@ async def test_garbage_when_it_is_asked_again_is_a_cut(served: Serving, kind: Ki
 
 
 async def test_origin_that_never_comes_back_is_given_up(served: Serving) -> None:
-    transfers = type(ALONE)(part_size=ALONE.part_size, read_ahead=0, park_after=None, give_up_after=0.6)
+    transfers = type(ALONE)(part_size=ALONE.part_size, read_ahead=0, park_after=None, give_up_after=2.0)
     async with served(transfers) as service:
         service.origin.fail(PATH, Reset(MIDDLE), times=1)
         service.origin.fail(PATH, Status(500), first=2)
