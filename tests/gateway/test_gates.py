@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from sluicegate.access.counters import Counters
 from sluicegate.access.link_claims import LinkClaims
 from sluicegate.access.links import SignedLinks
 from sluicegate.gateway.app import Gateway
@@ -86,6 +87,17 @@ def test_the_allowance_with_the_least_left_is_told() -> None:
     assert least == allowance(2)
 
 
+def state_of_one_moment(*, has_siblings: bool = False) -> ProcessState:
+    """The state of a process in which no time goes by for rates: no window ends while a test counts in it."""
+
+    def counters() -> Counters:
+        return Counters(lambda: 36_000.0)
+
+    return ProcessState(
+        Metrics("1"), client_counters=counters(), common_counters=counters(), has_siblings=has_siblings
+    )
+
+
 @asynccontextmanager
 async def live(text: str, state: ProcessState) -> AsyncIterator[tuple[LiveGateway, httpx.AsyncClient]]:
     def made(config: Any) -> Gateway:
@@ -102,7 +114,7 @@ async def live(text: str, state: ProcessState) -> AsyncIterator[tuple[LiveGatewa
 
 
 async def test_a_configuration_that_is_given_up_changes_no_limit() -> None:
-    state = ProcessState(Metrics("1"))
+    state = state_of_one_moment()
     async with live(f'[limits]\nrequests = "2/hour"\n{ROUTE}', state) as (gateway, client):
         await gateway.prepare(parse_config(f'[limits]\nrequests = "1/hour"\n{ROUTE}', {}))
         gateway.abandon()
@@ -111,7 +123,7 @@ async def test_a_configuration_that_is_given_up_changes_no_limit() -> None:
 
 async def test_uses_of_a_link_are_counted_over_a_reload() -> None:
     link = SignedLinks({"k": SECRET}).link("/a", 60, LinkClaims(uses=1))
-    async with live(LINKS + ROUTE, ProcessState(Metrics("1"))) as (gateway, client):
+    async with live(LINKS + ROUTE, state_of_one_moment()) as (gateway, client):
         before = (await client.get(link)).status_code
         await gateway.replace(parse_config(LINKS + ROUTE, {}))
         assert (before, (await client.get(link)).status_code) == (404, 403)
@@ -119,13 +131,13 @@ async def test_uses_of_a_link_are_counted_over_a_reload() -> None:
 
 async def test_uses_are_refused_where_each_process_would_allow_all() -> None:
     link = SignedLinks({"k": SECRET}).link("/a", 60, LinkClaims(uses=1))
-    async with live(LINKS + ROUTE, ProcessState(Metrics("1"), has_siblings=True)) as (_, client):
+    async with live(LINKS + ROUTE, state_of_one_moment(has_siblings=True)) as (_, client):
         assert (await client.get(link)).status_code == 503
 
 
 async def test_who_may_not_read_takes_nobodys_place() -> None:
     text = f"[limits]\ntransfers = 1\n{LINKS}{ROUTE}"
-    async with live(text, ProcessState(Metrics("1"))) as (_, client):
+    async with live(text, state_of_one_moment()) as (_, client):
         link = SignedLinks({"k": SECRET}).link("/a", 60)
         statuses = [(await client.get(target)).status_code for target in ("/a", "/a", link, "/a", link)]
         assert statuses == [403, 403, 404, 403, 404]
@@ -133,7 +145,7 @@ async def test_who_may_not_read_takes_nobodys_place() -> None:
 
 async def test_the_tightest_rate_of_all_is_told() -> None:
     text = f'[limits]\nclient_requests = "3/hour"\n{ROUTE}limits = {{ requests = "100/hour" }}\n'
-    async with live(text, ProcessState(Metrics("1"))) as (_, client):
+    async with live(text, state_of_one_moment()) as (_, client):
         answer = await client.get("/a")
     assert answer.headers["ratelimit"].startswith('"gateway-client";r=2;')
     assert answer.headers["ratelimit-policy"] == '"gateway-client";q=3;w=3600, "route-all";q=100;w=3600'

@@ -23,6 +23,8 @@ from tests.delivery.raw_client import Answer, fetch
 from tests.servers.asgi import serve_in_thread
 from tests.servers.oidc import oidc_provider
 
+from .test_gates import state_of_one_moment
+
 CONTENT = b"Hello, world.\n"
 SECRET = "0123456789-0123456789-0123456789-0123456789"
 KEY, OTHER = new_key(), new_key()
@@ -130,7 +132,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def served(folder: Path, text: str) -> Iterator[tuple[str, list[TransferRecord]]]:
     records: list[TransferRecord] = []
-    gateway = Gateway(parse_config(text, {}, name=str(folder / "sluicegate.toml")), records.append)
+    config = parse_config(text, {}, name=str(folder / "sluicegate.toml"))
+    gateway = Gateway(config, records.append, state_of_one_moment())
+    gateway.take_over()
     with serve_in_thread(gateway) as url:
         yield url, records
 
