@@ -2,11 +2,14 @@
 
 import asyncio
 import threading
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 from argon2.low_level import Type, hash_secret
 
+from sluicegate.access import passwords
 from sluicegate.access.errors import BadCredentials
 from sluicegate.access.passwords import (
     CHECKS_AT_ONCE,
@@ -163,29 +166,48 @@ async def test_one_client_leaves_turns_to_the_others() -> None:
     await checks.aclose()
 
 
-async def test_those_who_are_cancelled_give_back_their_places(hashed: str) -> None:
-    checks, costly, stored = PasswordChecks(), PasswordHash.parse(hashed), cheap("right")
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Checks that have begun end when it is set, and no sooner."""
+    opened, matches = threading.Event(), passwords._matches
+
+    def gated(stored: str, secret: bytes) -> bool:
+        assert opened.wait(30)
+        return matches(stored, secret)
+
+    monkeypatch.setattr(passwords, "_matches", gated)
+    return opened
+
+
+async def begun(checks: list[Coroutine[Any, Any, bool]]) -> list[asyncio.Task[bool]]:
+    """Checks that have come as far as they can: they run, they wait, or they were refused."""
+    tasks = [asyncio.create_task(check) for check in checks]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_those_who_are_cancelled_give_back_their_places(gate: threading.Event) -> None:
+    checks, stored = PasswordChecks(), cheap("right")
     async with assert_no_leak():
-        asked = [asyncio.create_task(checks.matches(costly, "wrong", f"{n // 4}")) for n in range(34)]
-        # Each has come as far as it can: two run, the others wait.
-        await asyncio.sleep(0)
+        # Two run, the others wait.
+        asked = await begun([checks.matches(stored, "wrong", f"{n // 4}") for n in range(34)])
         for one in asked:
             one.cancel()
         await asyncio.wait(asked)
         assert all(one.cancelled() for one in asked)
         # The two still run, and hold their turns: all places to wait are free.
-        results = await asyncio.gather(*[checks.matches(stored, "right") for _ in range(MAX_WAITING)])
-        assert results == [True] * MAX_WAITING
+        waiting = await begun([checks.matches(stored, "right") for _ in range(MAX_WAITING)])
+        gate.set()
+        assert await asyncio.gather(*waiting) == [True] * MAX_WAITING
         await checks.aclose()
 
 
-async def test_one_that_runs_holds_its_turn_after_nobody_waits_for_it(hashed: str) -> None:
-    checks, costly, stored = PasswordChecks(), PasswordHash.parse(hashed), cheap("right")
-    for _ in range(CHECKS_AT_ONCE):
-        running = asyncio.create_task(checks.matches(costly, "wrong"))
-        await asyncio.sleep(0)
+async def test_one_that_runs_holds_its_turn_after_nobody_waits_for_it(gate: threading.Event) -> None:
+    checks, stored = PasswordChecks(), cheap("right")
+    for running in await begun([checks.matches(stored, "wrong") for _ in range(CHECKS_AT_ONCE)]):
         running.cancel()
-    waiting = [checks.matches(stored, "right") for _ in range(MAX_WAITING + 1)]
+    waiting = await begun([checks.matches(stored, "right") for _ in range(MAX_WAITING + 1)])
+    gate.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [bool] * MAX_WAITING + [TooManyChecks]
     await checks.aclose()
