@@ -32,6 +32,15 @@ def quiet_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient_httpx() -> Iterator[None]:
+    """httpx waits longer than its five seconds, which an answer may take on a machine that is busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for step in ("connect", "read", "write", "pool"):
+            patch.setattr(f"httpx._config.DEFAULT_TIMEOUT_CONFIG.{step}", 30.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def juicefs_server() -> Iterator[s3.S3Server]:
     """JuiceFS, the default store, with an empty bucket `BUCKET`."""

@@ -150,7 +150,7 @@ async def test_stream_of_an_httpx_response_gives_its_connection_back(method: str
     with FaultyOrigin() as origin:
         origin.put("/a", Generated(5_000_000))
         limits = httpx.Limits(max_connections=1)
-        async with httpx.AsyncClient(limits=limits, timeout=1) as client:
+        async with httpx.AsyncClient(limits=limits, timeout=10) as client:
             answer = await client.send(client.build_request("GET", f"{origin.url}/a"), stream=True)
             await Exchange(method, fail_after=3).call(StreamResponse(answer.stream))
             assert (await client.head(f"{origin.url}/a")).status_code == 200

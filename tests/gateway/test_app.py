@@ -388,10 +388,10 @@ async def lifespan(app: Gateway, send: Callable[[Any], Awaitable[None]]) -> Asyn
     task = asyncio.ensure_future(app({"type": "lifespan"}, messages.get, answered))
     try:
         await messages.put({"type": "lifespan.startup"})
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 20)
         yield
         await messages.put({"type": "lifespan.shutdown"})
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 20)
     finally:
         task.cancel()
 

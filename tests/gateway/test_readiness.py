@@ -22,6 +22,8 @@ MISSING = "answers, and has no object of a key that nobody uses"
 
 async def check_of(source: Source, key: str | None = None, **options: Any) -> Check:
     """What is found of one source."""
+    # What answers has done so well before this, also on a machine that is busy.
+    options = {"limit_seconds": 20.0, **options}
     (check,) = (await Readiness([Probe("store 's'", source, key)], **options).report()).checks
     return check
 

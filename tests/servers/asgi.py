@@ -15,7 +15,7 @@ from .process import ServerFailed, answers, free_port, running
 ServerName = Literal["uvicorn", "uvicorn-plain", "granian"]
 SERVER_NAMES: tuple[ServerName, ...] = ("uvicorn", "uvicorn-plain", "granian")
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 GRACE_SECONDS = 1
 """What is still being answered when the server stops is cut off after this."""

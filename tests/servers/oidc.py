@@ -20,7 +20,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from .process import free_port
 
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 20.0
 """How long a test waits for requests to come, and a held answer to be released."""
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"

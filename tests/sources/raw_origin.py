@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 20.0
 
 
 class Step(Enum):

@@ -339,7 +339,7 @@ def _run_with(when: Callable[[OriginRequest], bool]) -> None:
 
 
 def _get_nothing(origin: FaultyOrigin) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", origin.port, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", origin.port, timeout=20)) as connection:
         connection.request("GET", "/a")
         with pytest.raises(ConnectionError):
             connection.getresponse()

@@ -24,7 +24,7 @@ from sluicegate.testing.serving import HOST, ServingThread
 from sluicegate.testing.site import Maker, Site
 
 GLANCE_SECONDS: Final = 0.005
-WAIT_SECONDS: Final = 5.0
+WAIT_SECONDS: Final = 20.0
 
 
 class FaultyOrigin:
