@@ -289,6 +289,13 @@ async def test_closing_that_hangs_is_abandoned_and_told(caplog: pytest.LogCaptur
 # Threads.
 
 
+@pytest.fixture
+def patient_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread has ten seconds to close its iterator: a busy machine may hold it up for a while."""
+    monkeypatch.setattr("sluicegate.sources.threads.CLOSE_SECONDS", 10.0)
+
+
+@pytest.mark.usefixtures("patient_closing")
 async def test_iterator_is_read_and_closed_in_one_thread_that_is_not_the_loops() -> None:
     ledger = Ledger()
     await Exchange().call(StreamResponse(Chunks(ledger, *[b"x" * 1024] * 1000)))
@@ -298,11 +305,23 @@ async def test_iterator_is_read_and_closed_in_one_thread_that_is_not_the_loops()
 
 
 async def test_small_chunks_of_an_iterator_are_handed_over_in_batches() -> None:
-    exchange = await Exchange().call(StreamResponse(iter([b"x" * 1024] * 10_000)))
+    ledger = Ledger()
+
+    class Unhurried(Exchange):
+        """A client that takes nothing until the thread is as far ahead as it may be, or at its end."""
+
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            async with asyncio.timeout(20):
+                while message.get("body") and ledger.pulled < min(len(self.content) + WINDOW, 10_240_000):
+                    await asyncio.sleep(0.001)
+
+    exchange = await Unhurried().call(StreamResponse(Chunks(ledger, *[b"x" * 1024] * 10_000)))
     assert len(exchange.content) == 10_240_000
     assert len(exchange.sent) < 400
 
 
+@pytest.mark.usefixtures("patient_closing")
 async def test_generators_finally_runs_in_its_thread_when_the_client_leaves() -> None:
     ended_in: list[int] = []
     read_in: list[int] = []
@@ -319,6 +338,7 @@ async def test_generators_finally_runs_in_its_thread_when_the_client_leaves() ->
     assert ended_in == read_in != [threading.get_ident()]
 
 
+@pytest.mark.usefixtures("patient_closing")
 async def test_iterator_is_asked_for_nothing_more_once_it_is_to_be_closed() -> None:
     """A client that stalled and left: the thread waits for it, and must not go on to wait for the origin."""
     stuck, ended = threading.Event(), threading.Event()
@@ -327,15 +347,16 @@ async def test_iterator_is_asked_for_nothing_more_once_it_is_to_be_closed() -> N
         try:
             for _ in range((CHUNK_SIZE + WINDOW) // len(CHUNK)):
                 yield CHUNK
-            stuck.wait(10)
+            stuck.wait(30)
             yield CHUNK
         finally:
             ended.set()
 
     body = iterable_body(chunks())
     await body.read()
-    while body._produced < CHUNK_SIZE + WINDOW:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while body._produced < CHUNK_SIZE + WINDOW:
+            await asyncio.sleep(0.01)
     await body.aclose()
     try:
         assert ended.is_set()

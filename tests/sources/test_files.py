@@ -422,19 +422,21 @@ def test_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
 
 
 async def test_open_that_was_cancelled_in_a_thread_is_closed_there(store: FileStore) -> None:
-    began, go = threading.Event(), threading.Event()
+    began, go, opened = (threading.Event() for _ in range(3))
 
     def slowly(path: bytes) -> OpenFile:
         began.set()
         go.wait(10)
-        return OpenFile.of(path)
+        file = OpenFile.of(path)
+        opened.set()
+        return file
 
     opening = asyncio.create_task(FileAccess(slowly).open(path_of(store)))
-    await asyncio.to_thread(began.wait)
+    assert await asyncio.to_thread(began.wait, 20)
     opening.cancel()
     await asyncio.wait((opening,))
     go.set()
-    await asyncio.sleep(0.1)
+    assert await asyncio.to_thread(opened.wait, 20)
     await released()
 
 
