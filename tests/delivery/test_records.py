@@ -297,9 +297,9 @@ async def test_client_that_takes_nothing_is_too_slow() -> None:
 async def test_slow_origin_is_not_the_clients_fault() -> None:
     observed, exchange = Observed(), Exchange()
     source = scripted(CHUNK, FOREVER)
-    slow = response(observed, source, min_drain_rate=1_000_000, min_drain_seconds=0.02)
+    slow = response(observed, source, min_drain_rate=1_000_000, min_drain_seconds=1.0)
     task = asyncio.create_task(exchange.call(slow))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.5)
     assert not task.done()
     exchange.leave()
     await task

@@ -43,7 +43,7 @@ async def test_client_that_takes_less_than_it_must_is_cut(server: Server, takes:
 
 async def test_client_that_takes_enough_is_served_whole(server: Server) -> None:
     name = uuid.uuid4().hex
-    answer = await server.fetch(f"/paced?id={name}&rate=1000&seconds=0.2")
+    answer = await server.fetch(f"/paced?id={name}&rate=1000&seconds=10")
     assert (answer.status, answer.complete) == (200, True)
     assert await outcomes(server, name) == ["complete"]
 

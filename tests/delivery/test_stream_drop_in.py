@@ -16,7 +16,7 @@ from sluicegate import StreamResponse
 from .apps import CASES
 from .conftest import Server
 from .fakes import Exchange, Ledger
-from .raw_client import Answer, fetch
+from .raw_client import Answer, fetch, until
 
 # What servers add of their own, and what they may add or not.
 _SERVERS_OWN = ("date", "server", "connection")
@@ -75,7 +75,12 @@ async def test_head_is_that_of_a_get(server: Server, name: str) -> None:
 async def test_head_over_a_socket_reads_nothing_and_closes_once(server: Server, name: str) -> None:
     ident = uuid.uuid4().hex
     answer = await server.fetch(f"/script/{name}?id={ident}", "HEAD")
-    await server.released(ident)
+
+    async def ended() -> bool:
+        stats = await server.stats(ident)
+        return bool(stats["closed"] and stats["background"])
+
+    await until(ended, 20)
     stats = await server.stats(ident)
     assert (answer.status, stats["reads"], stats["closed"], stats["background"]) == (200, 0, 1, 1)
 
