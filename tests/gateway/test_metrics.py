@@ -216,9 +216,12 @@ def test_variable_that_comes_too_late_is_an_error(monkeypatch: pytest.MonkeyPatc
 
 WORKER = """
 import json, sys
+from sluicegate.gateway import shared_metrics
 from sluicegate.gateway.metrics import Metrics
 from tests.gateway.records import record
 
+# Twenty seconds: who adds up may be held up in the middle of it.
+shared_metrics._ATTEMPTS = 2000
 metrics = Metrics("1.2.3")
 metrics.begin("/files/{key:path}")
 metrics.parked(1)
