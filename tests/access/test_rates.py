@@ -334,7 +334,7 @@ async def test_redis_that_hangs_is_waited_for_once_and_not_by_each(
 
 async def test_check_that_is_cancelled_leaves_no_connection() -> None:
     async with silent_server() as (url, writers, ended):
-        async with Rates(url, timeout_seconds=0.3) as rates:
+        async with Rates(url, timeout_seconds=PATIENT_SECONDS) as rates:
             asking = asyncio.create_task(rates.check(FIVE, "a"))
             await until(lambda: any_of(writers))
             asking.cancel()

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +44,19 @@ class Served:
 
 
 @contextmanager
-def serving(config: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
+def serving(
+    config: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    program: Sequence[str] = (SLUICEGATE,),
+) -> Iterator[Served]:
     """Run `sluicegate serve CONFIG` on a free port until the block ends; unless told, without admin."""
     port = free_port()
     # A pipe is not for us to read.
     has_admin = "--admin" in arguments or (config.is_file() and "[admin]" in config.read_text())
     if not has_admin:
         arguments = (*arguments, "--admin", "off")
-    command = [SLUICEGATE, "serve", str(config), "--port", str(port), *arguments]
+    command = [*program, "serve", str(config), "--port", str(port), *arguments]
     ready = answers(port, "/readyz", statuses=range(200, 201))
     with running(command, ready=ready, env=env) as server:
         yield Served(f"http://127.0.0.1:{port}", psutil.Process(server.pid), server.log)

@@ -3,6 +3,7 @@ refused meanwhile, and afterwards everything counts again.
 """
 
 import asyncio
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,6 +24,10 @@ from tests.conftest import started
 from tests.gateway.test_cli_serve import Served, serving
 from tests.servers.redis import RedisServer, redis
 
+from . import patient_gateway
+from .patient_gateway import REDIS_SECONDS
+
+PATIENT_GATEWAY = (sys.executable, patient_gateway.__file__)
 SECRET = "0123456789-0123456789-0123456789-0123456789"
 CONTENT = b"Hello, world.\n"
 CLIENTS = 4
@@ -123,7 +128,7 @@ def scene(folder: Path, policy: str) -> Iterator[Scene]:
     with ExitStack() as stack:
         store = stack.enter_context(started(redis()))
         config.write_text(CONFIG.replace("REDIS", store.url).replace("POLICY", policy))
-        gateway = stack.enter_context(serving(config))
+        gateway = stack.enter_context(serving(config, program=PATIENT_GATEWAY))
         load, end = Load(), threading.Event()
         clients = [threading.Thread(target=load.ask, args=(gateway.url, end)) for _ in range(CLIENTS)]
         for client in clients:
@@ -209,7 +214,7 @@ def recovers(at: Scene) -> None:
 async def test_redis_that_is_back_counts_for_all_who_ask_at_once() -> None:
     limit = RateLimit("1000000/day", "all")
     with started(redis()) as store:
-        async with Rates(store.url, on_failure="deny") as rates:
+        async with Rates(store.url, on_failure="deny", timeout_seconds=REDIS_SECONDS) as rates:
             assert await allowed(rates, limit) == [True] * CLIENTS
             await asyncio.to_thread(store.stop)
             assert not (await rates.check(limit, "k")).allowed
