@@ -23,7 +23,8 @@ MOST_INPUTS = 60
 _PIECES = re.compile(rb"\w+|\W", re.ASCII)
 
 
-@pytest.fixture(scope="module", autouse=True)
+# Once and for all: what is closed does not open again, and a worker may come back to this module.
+@pytest.fixture(scope="session", autouse=True)
 def closed() -> Iterator[None]:
     yield
     waiting.close()
