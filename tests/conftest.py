@@ -6,9 +6,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import s3
 from tests.servers.process import ServerMissing
+
+# How long an input takes, and how long it takes to make some, says how busy the machine is.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 BUCKET = "tests"
 

@@ -288,7 +288,11 @@ _PATHS = st.lists(_PIECES | st.characters(min_codepoint=1, max_codepoint=255), m
     path=_PATHS,
     end=st.sampled_from(["", "/image", "/avatar"]),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_no_path_reaches_outside_its_template(
     url: str, fake: RawUpstream, route: str, path: str, end: str
 ) -> None:
