@@ -17,7 +17,7 @@ from tests.servers.s3 import S3Server
 
 from .apps import BUCKET
 from .origin import Origin, serve_origin
-from .raw_client import Answer, fetch, until
+from .raw_client import UNTIL_SECONDS, Answer, fetch, until
 
 ROOT = Path(__file__).parents[2]
 APP = "tests.delivery.apps:app"
@@ -47,7 +47,7 @@ class Server:
         lines: list[str] = json.loads((await self.fetch("/logged")).content)
         return lines
 
-    async def released(self, name: str, seconds: float = 1.0) -> None:
+    async def released(self, name: str, seconds: float = UNTIL_SECONDS) -> None:
         """Wait until the body of the request with `?id=name` is closed, `seconds` at most."""
 
         async def closed() -> bool:

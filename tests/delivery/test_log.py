@@ -40,14 +40,14 @@ async def test_client_that_leaves_is_no_error(server: Server, origin: Origin, ho
             stats = await server.stats(name)
             return bool(stats["opened"] or stats["reads"]) or await origin.is_asked(name)
 
-        await until(begun, 5)
+        await until(begun)
         connection.leave(how)
 
         async def over() -> bool:
             stats = await server.stats(name)
             return bool(stats["background"]) or await origin.is_released(name)
 
-        await until(over, 2)
+        await until(over)
 
     await asyncio.gather(*map(one, LEFT))
     assert await server.logged() == []
