@@ -44,7 +44,7 @@ AHEAD = TransferOptions(part_size=PART, read_ahead=8 * PART, park_after=None, gi
 LIMIT = 20.0
 """Seconds that nothing in these tests takes: a longer wait is a hang."""
 
-PATIENT = 10.0
+PATIENT = 60.0
 """A `read_timeout` in seconds that no origin exceeds that is not meant to."""
 
 HASTY = 0.4
