@@ -24,7 +24,7 @@ Answer = bytes | Callable[[socket.socket], None]
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 RELEASE_SECONDS = 10.0
-"""How soon the upstream's connection is free again after the client has left: long before its own time ends."""
+"""How soon the upstream's connection is free again after the client has left, long before its time ends."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ ENDLESS = Generated(1 << 40)
 """A server may take bytes for a client that has left: of a short body, all of them before that is noticed."""
 
 RELEASED_SECONDS = 15.0
-"""Far less than `PATIENT`, after which everything would be released in any case; on most machines a moment."""
+"""Far less than `PATIENT`, after which everything is released in any case; on most machines a moment."""
 
 
 async def _before_the_answer(service: Service, client: SlowClient) -> None:
