@@ -51,8 +51,8 @@ KINDS: tuple[Kind, ...] = (*CLIENTS, "http")
 
 
 def source_at(kind: Kind, url: str, **changes: Any) -> Source:
-    """A source of `kind` whose key `k` is `url/bucket/k`, with short patience and no second attempt."""
-    options: dict[str, Any] = {"connect_timeout": 1.0, "read_timeout": 0.5, "max_connections": 8}
+    """A source of `kind` whose key `k` is `url/bucket/k`: patient, and without a second attempt."""
+    options: dict[str, Any] = {"connect_timeout": 10.0, "read_timeout": 10.0, "max_connections": 8}
     if kind == "http":
         return http_source(f"{url}/bucket", HttpOptions(**{**options, **changes}))
     keys = {"access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1", "attempts": 1}

@@ -85,7 +85,7 @@ def to(location: str, status: str = "302 Found") -> Answer:
 
 
 def source_of(base: RawOrigin, names: AbstractResolver | None = None, **options: Any) -> HttpSource:
-    patience = {"connect_timeout": 1.0, "read_timeout": 0.5, "max_connections": 8}
+    patience = {"connect_timeout": 10.0, "read_timeout": 10.0, "max_connections": 8}
     return HttpSource(f"{base.url}/bucket", HttpOptions(**{**patience, **options}), resolver=names)
 
 

@@ -242,7 +242,7 @@ async def test_slow_body_that_goes_on_is_read_to_its_end() -> None:
     drops: Answer = (served(b"", content_length="8"), *[Pause(0.5), b"x"] * 8)
 
     async def read(kind: Kind) -> bytes:
-        async with raw_origin(drops) as origin, source_at(kind, origin.url, read_timeout=1) as source:
+        async with raw_origin(drops) as origin, source_at(kind, origin.url, read_timeout=3) as source:
             return await content_of(await source.open("key", OpenRequest()))
 
     assert await asyncio.gather(*(read(kind) for kind in KINDS)) == [b"x" * 8] * len(KINDS)

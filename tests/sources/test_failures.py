@@ -18,14 +18,21 @@ SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Me
 DENIED = b"<Error><Code>AccessDenied</Code></Error>"
 PAGE = b"<html><body>nginx<br></body></html>"
 
+PATIENCE = 10.0
+"""A `read_timeout` in seconds for origins that say something, however busy the machine is."""
+
+HASTE = 0.5
+"""A `read_timeout` in seconds for those that never say a word."""
+
 
 @dataclass(frozen=True)
 class Case:
-    """An answer, the failure that it is, and the kinds of source that see another one in it."""
+    """An answer, the failure that it is, the kinds of source that see another one in it, and its time."""
 
     answer: Answer
     expected: type[SourceError]
     but: dict[Kind, type[SourceError]] = field(default_factory=dict)
+    read_timeout: float = PATIENCE
 
 
 BOTOCORE_SEES_A_BREAK: dict[Kind, type[SourceError]] = {"botocore": Unavailable}
@@ -34,8 +41,10 @@ BOTOCORE_SEES_A_BREAK: dict[Kind, type[SourceError]] = {"botocore": Unavailable}
 OPENING = {
     "closes": Case((CLOSE,), Unavailable),
     "resets": Case((RESET,), Unavailable),
-    "stalls": Case((STALL,), OriginTimeout),
-    "stalls-in-the-header": Case((b"HTTP/1.1 200 OK\r\nContent-Le", STALL), OriginTimeout),
+    "stalls": Case((STALL,), OriginTimeout, read_timeout=HASTE),
+    "stalls-in-the-header": Case(
+        (b"HTTP/1.1 200 OK\r\nContent-Le", STALL), OriginTimeout, read_timeout=HASTE
+    ),
     # http.client takes the end of the connection for the end of the header, and there is no length then.
     "closes-in-the-header": Case(
         (b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE), Unavailable, {"botocore": BadAnswer}
@@ -76,7 +85,10 @@ def expected(case: Case, kind: Kind) -> type[SourceError]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", OPENING.values(), ids=OPENING)
 async def test_failure_before_the_first_byte(case: Case, kind: Kind) -> None:
-    async with raw_origin(case.answer) as origin, source_at(kind, origin.url) as source:
+    async with (
+        raw_origin(case.answer) as origin,
+        source_at(kind, origin.url, read_timeout=case.read_timeout) as source,
+    ):
         with pytest.raises(SourceError) as caught:
             await source.open("key", OpenRequest())
         assert type(caught.value) is expected(case, kind)
@@ -135,7 +147,6 @@ PART = b"x" * 100_000
 BODIES = {
     "closes": Case((served(PART, content_length=str(SIZE)), CLOSE), BrokenBody),
     "resets": Case((served(PART, content_length=str(SIZE)), RESET), BrokenBody),
-    "stalls": Case((served(PART, content_length=str(SIZE)), STALL), OriginTimeout),
     "closes-before-the-first-byte": Case((served(b"", content_length=str(SIZE)), CLOSE), BrokenBody),
 }
 CHUNKS = b"5\r\nhello\r\n"
@@ -155,6 +166,21 @@ async def test_failure_in_the_body(case: Case, kind: Kind) -> None:
             await content_of(outcome)
         assert type(caught.value) is expected(case, kind)
         await origin.quiet()
+
+
+async def test_body_that_stalls() -> None:
+    async def read(kind: Kind) -> None:
+        stalling = (served(PART, content_length=str(SIZE)), STALL)
+        # Not in haste: what comes before the stall has to come in time.
+        async with raw_origin(stalling) as origin, source_at(kind, origin.url, read_timeout=3) as source:
+            outcome = await source.open("key", OpenRequest())
+            assert found(outcome).metadata.size == SIZE
+            with pytest.raises(OriginTimeout):
+                await content_of(outcome)
+            await origin.quiet()
+
+    # At the same time, for each takes its own.
+    await asyncio.gather(*(read(kind) for kind in KINDS))
 
 
 @pytest.mark.parametrize("kind", ["aiobotocore", "botocore", "http"])
@@ -265,7 +291,7 @@ async def test_botocore_opens_that_nobody_waits_for_do_not_hold_up_others() -> N
         await origin.asked(len(stalled))
         for task in opening:
             task.cancel()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(15):
             assert await content_of(await source.open("key", OpenRequest())) == b"content"
 
 
