@@ -151,15 +151,18 @@ async def test_scope_and_disconnect_at_the_same_time_end_both(delay: float) -> N
 
 async def test_task_group_around_the_watch_ends_only_the_task_that_is_told() -> None:
     ended: list[str] = []
+    is_told = asyncio.Event()
 
     async def watched() -> None:
         with pytest.raises(ClientGone):
             async with ClientWatch(_leaving()):
                 await asyncio.Event().wait()
         ended.append("watched")
+        is_told.set()
 
     async def other() -> None:
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(10):
+            await is_told.wait()
         ended.append("other")
 
     async with anyio.create_task_group() as group:
