@@ -189,7 +189,7 @@ async def test_client_that_leaves_makes_it_close_once_and_run_the_background(
     script, how = STATES[state]
     exchange = Exchange(**how)  # type: ignore[arg-type]
     exchange.leave()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await exchange.call(make_async(ledger, *script, background=BackgroundTask(ledger.run_background)))
     assert (ledger.closed, ledger.background) == (1, 1)
 
@@ -281,9 +281,9 @@ async def test_closing_that_hangs_is_abandoned_and_told(caplog: pytest.LogCaptur
         async def aclose(self) -> None:
             await asyncio.Event().wait()
 
-    async with asyncio.timeout(1), owned(Hanging(Ledger()), close_seconds=SOON):
+    async with asyncio.timeout(10), owned(Hanging(Ledger()), close_seconds=SOON):
         pass
-    assert "was abandoned" in caplog.text
+    assert f"longer than {SOON} s, and was abandoned" in caplog.text
 
 
 # Threads.
@@ -397,6 +397,9 @@ async def test_client_response_of_a_response_that_is_never_sent_is_closed() -> N
 
 # Fairness.
 
+HELD_SECONDS = 30.0
+"""Nothing waits in these bodies: where others have had no turn by then, they never have one."""
+
 
 async def test_body_that_never_waits_lets_a_disconnect_through() -> None:
     """After a disconnect `send` returns at once: then nothing in the whole transfer waits any more."""
@@ -406,12 +409,11 @@ async def test_body_that_never_waits_lets_a_disconnect_through() -> None:
     began = time.monotonic()
 
     async def send(message: Any) -> None:
-        assert time.monotonic() - began < 5, "the event loop is held"
+        assert time.monotonic() - began < HELD_SECONDS, "the event loop is held"
 
     response = StreamResponse(AsyncChunks(ledger, CHUNK, endless=True))
     await response(exchange.scope, exchange.receive, send)
     assert ledger.closed == 1
-    assert time.monotonic() - began < 1
 
 
 async def test_body_that_never_waits_leaves_time_to_other_tasks() -> None:
@@ -426,7 +428,7 @@ async def test_body_that_never_waits_leaves_time_to_other_tasks() -> None:
     began = time.monotonic()
 
     async def chunks() -> AsyncIterator[bytes]:
-        while time.monotonic() - began < 0.3:
+        while turns < 10 and time.monotonic() - began < HELD_SECONDS:
             yield b"x"
 
     task = asyncio.create_task(other())
@@ -440,13 +442,12 @@ async def test_body_of_empty_chunks_leaves_time_to_other_tasks() -> None:
 
     async def chunks() -> AsyncIterator[bytes]:
         while True:
-            assert time.monotonic() - began < 5, "the event loop is held"
+            assert time.monotonic() - began < HELD_SECONDS, "the event loop is held"
             yield b""
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await Exchange().call(StreamResponse(chunks()))
-    assert time.monotonic() - began < 1
 
 
 async def test_body_with_a_method_of_that_name_is_closed_all_the_same() -> None:
