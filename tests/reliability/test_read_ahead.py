@@ -73,7 +73,11 @@ async def test_byte_of_a_terabyte_costs_a_request_for_a_byte(served: Serving, po
 
 
 @pytest.mark.parametrize("size", [1, PART - 1, PART, 3 * PART], ids=str)
-async def test_object_that_comes_at_once_costs_one_request(served: Serving, size: int) -> None:
+async def test_object_that_comes_at_once_costs_one_request(
+    served: Serving, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # At once: before it is looked at whether more connections would help, however long the machine takes.
+    monkeypatch.setattr("sluicegate.flow.parts.PERIOD_SECONDS", 1000.0)
     async with served(AHEAD, content=Generated(size)) as service:
         answer, record = await service.get()
         assert (answer.status, answer.complete, answer.content) == (200, True, bytes(Generated(size).read()))
