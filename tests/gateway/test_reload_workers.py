@@ -115,7 +115,10 @@ def scripted(folder: Path, script: str, seconds: float = 30.0, routes: int = 1) 
 
 def write(config: Path, title: str, routes: int = 1) -> None:
     more = "".join(f'[[routes]]\npath = "/{number}/x"\nobject = "s:x"\n' for number in range(routes))
-    config.write_text(f'[gateway]\ntitle = "{title}"\n[stores.s]\nurl = "memory://"\n{more}')
+    # In one go: a worker that asks has it read at any moment.
+    new = config.with_suffix(".new")
+    new.write_text(f'[gateway]\ntitle = "{title}"\n[stores.s]\nurl = "memory://"\n{more}')
+    new.replace(config)
 
 
 def heard(server: Served, what: str) -> int:
@@ -123,8 +126,8 @@ def heard(server: Served, what: str) -> int:
 
 
 def test_none_changes_if_one_does_not(tmp_path: Path) -> None:
-    reasons = ["no such bucket", "not ready after 1.5 s", "ended meanwhile"]
-    with scripted(tmp_path, "refuse,silent,die", 1.5) as server:
+    reasons = ["no such bucket", "not ready after 6.0 s", "ended meanwhile"]
+    with scripted(tmp_path, "refuse,silent,die", 6.0) as server:
         for count, reason in enumerate(reasons, start=1):
             server.process.send_signal(signal.SIGHUP)
             wait_for_log(server, "nothing has changed", count)
@@ -141,7 +144,7 @@ def test_none_changes_if_one_does_not(tmp_path: Path) -> None:
 
 
 def test_all_have_changed_when_who_asked_is_answered_and_who_does_not_is_replaced(tmp_path: Path) -> None:
-    with scripted(tmp_path, "ask,stuck", 2.5) as server:
+    with scripted(tmp_path, "ask,stuck", 6.0) as server:
         wait_for_log(server, "hears Verdict", 1)
         log = server.log.read_text()
         assert log.count("hears Commit") == COUNT
