@@ -20,7 +20,7 @@ from tests.servers.process import executable, free_port
 
 SLUICEGATE = executable("sluicegate", "pip install -e '.[server]'")
 START_SECONDS = 20.0
-END_SECONDS = 5.0
+END_SECONDS = 20.0
 JPEG = (b"\xff\xd8\xff", b"\xff\xd9")
 
 
