@@ -23,6 +23,7 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answered = threading.Semaphore(0)
+        self.refused = threading.Semaphore(0)
         self.first_bytes: set[bytes] = set()
 
 
@@ -39,8 +40,14 @@ class Handler(socketserver.BaseRequestHandler):
                 self.request.recv(1)
         elif asked:
             # Nothing comes of one that is leaving already.
-            self.server.first_bytes.add(asked)
+            # More of them have come where the machine stops for a moment.
+            self.server.first_bytes.add(asked[:1])
             self.request.sendall(self.server.refusal)
+            self.server.refused.release()
+            # A byte that comes after the refusal must not reset it.
+            with suppress(ConnectionError):
+                while self.request.recv(65536):
+                    pass
 
 
 @pytest.fixture
@@ -71,6 +78,8 @@ def test_crowd_is_there_with_every_reader_answered(server: Server, refusal: byte
     with gathering(Crowd(f"http://{host!s}:{port}/large?link=token", HEADS, READERS)) as others:
         others.wait()
         answered = [server.answered.acquire(blocking=False) for _ in range(READERS + 1)]
+        # One comes again when it has seen its refusal: these are seen, but for the last of each.
+        assert all(server.refused.acquire(timeout=30) for _ in range(2 * HEADS))
         ended = others.leave()
 
     assert answered == [True, True, True, False]

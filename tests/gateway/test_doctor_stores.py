@@ -482,7 +482,7 @@ async def test_origin_that_never_answers_costs_its_time_and_no_more() -> None:
 async def test_slow_connections_make_read_ahead_worth_it() -> None:
     with FaultyOrigin() as origin:
         origin.put("b/a.bin", Generated(2 * MIB))
-        origin.fail("b/a.bin", Bandwidth(8 * MIB), when=lambda request: request.range is not None)
+        origin.fail("b/a.bin", Bandwidth(MIB), when=lambda request: request.range is not None)
         found = await findings(UPSTREAM.format(url=origin.url), "/u/a.bin")
     told = one(found, "one connection brings")
     assert told.level is OK
