@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -89,11 +90,13 @@ def _run_apart(name: str, *, quick: bool) -> str:
             return "left out, it has no quick form,"
         command += arguments
         env["BENCH_RESULTS"] = str(_folder() / "results" / QUICK_RESULTS)
-    return (
-        "done"
-        if subprocess.run(command, cwd=_folder().parent, env=env, check=False).returncode == 0
-        else "failed"
-    )
+    with subprocess.Popen(command, cwd=_folder().parent, env=env) as child:
+        try:
+            return "done" if child.wait() == 0 else "failed"
+        except SystemExit:
+            # It has servers to end. Ctrl-C reaches it by itself.
+            child.terminate()
+            raise
 
 
 def quick_arguments(name: str) -> list[str] | None:
@@ -139,5 +142,12 @@ def _minutes(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def _end(number: int, _: object) -> None:
+    """Leave all blocks, so that the servers end with the benchmark that started them."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main(sys.argv[1:]))
