@@ -8,6 +8,7 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 from sluicegate.errors import BadFieldValue
+from sluicegate.http.paths import has_control
 
 Fields = tuple[tuple[str, str], ...]
 """Header fields in order: names in lower case, values as text that encodes to Latin-1."""
@@ -70,6 +71,23 @@ def check_value(name: str, value: str) -> str:
 def is_value(value: str) -> bool:
     """Whether a value could be sent as that of some field."""
     return _VALUE.fullmatch(value) is not None
+
+
+def flaw_in_line(value: str, *, is_ascii: bool = True) -> str | None:
+    """What a value has that keeps it from being sent as it is, on one line; `None` for nothing.
+
+    The value is not shown. It is for what must reach the other end unchanged: a field of HTTP loses the
+    spaces at its ends.
+    """
+    for is_there, flaw in (
+        (value != value.rstrip("\r\n"), "a line break at its end, as files have"),
+        (value != value.strip(), "a space or line break at one of its ends"),
+        (has_control(value), "a control character in it"),
+        (is_ascii and not value.isascii(), "a character that is not ASCII"),
+    ):
+        if is_there:
+            return flaw
+    return None
 
 
 def check_fields(fields: Mapping[str, str]) -> Fields:

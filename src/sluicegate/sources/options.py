@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from sluicegate.errors import SluicegateError
 from sluicegate.http.addresses import parse_network
+from sluicegate.http.fields import flaw_in_line
 from sluicegate.sources.redirects import parse_host_pattern
 
 Scheme = Literal["s3", "gs", "az", "file", "memory"]
@@ -176,11 +177,8 @@ def check_credential(name: str, value: str | None) -> None:
         return
     if not isinstance(value, str):
         raise BadOptions(f"{name} is text, got {type(value).__name__}")
-    if not (value.isascii() and value.isprintable() and value == value.strip()):
-        raise BadOptions(
-            f"{name} has a line break, a space at an end or another character that cannot be sent: "
-            "where it comes from a file, take its last line break off"
-        )
+    if (flaw := flaw_in_line(value)) is not None:
+        raise BadOptions(f"{name} has {flaw}, and cannot be sent")
 
 
 def _check_each(name: str, texts: tuple[str, ...], parse: Callable[[str], object]) -> None:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSc
 from pydantic_core import PydanticCustomError
 
 from sluicegate.http.cors import ANY_ORIGIN, is_origin
-from sluicegate.http.paths import has_control
+from sluicegate.http.fields import flaw_in_line
 
 from .environment import Expanded
 from .field_values import is_field_name, is_field_value, is_media_type
@@ -132,14 +132,8 @@ def _one_line(value: str, *, is_ascii: bool) -> str:
     """Check what is sent in header fields, or in their place; what is wrong is told without the value."""
     if not value.strip():
         raise not_allowed("text")
-    for fits, problem in (
-        (value == value.rstrip("\r\n"), "a line break at its end, as files have"),
-        (value == value.strip(), "a space or line break at one of its ends"),
-        (not has_control(value), "a control character in it"),
-        (value.isascii() or not is_ascii, "a character that is not ASCII"),
-    ):
-        if not fits:
-            raise not_allowed(f"{'printable ASCII' if is_ascii else 'text'} on one line: this has {problem}")
+    if (flaw := flaw_in_line(value, is_ascii=is_ascii)) is not None:
+        raise not_allowed(f"{'printable ASCII' if is_ascii else 'text'} on one line: this has {flaw}")
     return value
 
 
