@@ -114,7 +114,7 @@ class Rates:
         if _NAMESPACE.fullmatch(namespace) is None:
             raise BadRate(f"namespace is 1 to 64 of A-Z a-z 0-9 . _ : -, got {namespace!r}")
         self._url = MEMORY if isinstance(storage, Counters) else storage
-        self._address = _address(self._url)
+        self._address = address_of(self._url)
         self._memory = storage if isinstance(storage, Counters) else Counters()
         self._on_failure = on_failure
         self._timeout_seconds = timeout_seconds
@@ -216,8 +216,8 @@ class Rates:
         )
 
 
-def _address(url: str) -> str | None:
-    """Where Redis is, without user and password; `None` for memory."""
+def address_of(url: str) -> str | None:
+    """Where Redis is, without user and password; `None` for memory. Raises `BadRate` for what is neither."""
     if url == MEMORY:
         return None
     # What is no address may hold a password all the same: none of it is in the messages.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+
+from sluicegate.access.rates import address_of
 
 from .findings import Finding, Findings, ok, problem
 from .limits import CHECK_SECONDS
@@ -12,13 +13,10 @@ from .limits import CHECK_SECONDS
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_PORT: Final = 6379
-
 
 def counting_title(storage: str) -> str:
     """What a place that counts is called: without user and password."""
-    parts = urlsplit(storage)
-    return f"limits (Redis at {parts.hostname}:{parts.port or _PORT})"
+    return f"limits ({address_of(storage)})"
 
 
 async def examine_counting(storage: str, seconds: float = CHECK_SECONDS) -> Findings:
