@@ -107,7 +107,7 @@ class DrainingServer(uvicorn.Server):
         protocol = self.config.http_protocol_class
         if not issubclass(protocol, BoundedProtocol):
             return True
-        most = 2 * protocol.limits.max_connections
+        most = protocol.limits.most_held
         if not 0 < most <= handshakes + len(self.server_state.connections):
             return True
         protocol.count.refuse(Refusal("connections", None, client, 0.0))

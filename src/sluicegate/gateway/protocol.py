@@ -64,6 +64,11 @@ class ProtocolLimits:
         if self.max_connections < 0:
             raise ValueError(f"max_connections: found {self.max_connections!r}; expected 0 or more")
 
+    @property
+    def most_held(self) -> int:
+        """How many connections may be held with those that are refused, which cost one for a while too."""
+        return 2 * self.max_connections
+
 
 RefusalReason = Literal[
     "malformed", "head_timeout", "url_too_long", "head_too_large", "connections", "idle", "silent"
@@ -178,8 +183,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not 0 < most <= self.count.open:
             self._admitted = True
             self.count.change(1)
-        elif len(self.connections) > 2 * most:
-            # A refusal costs a connection for a while too. There are as many of them as may be.
+        elif len(self.connections) > self.limits.most_held:
             self._tell("connections")
             transport.abort()
         else:
@@ -240,6 +244,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._waiting_size = 0
         elif len(self.pipeline) >= MOST_WAITING or self._waiting_size > MOST_WAITING_SIZE:
             self._read_no_more()
+            # It stops the parser, and is not sent: there are answers still to come.
             raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE)
         self._unfinished = self._in_head = self._began_here = True
         super().on_message_begin()
