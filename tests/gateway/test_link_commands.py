@@ -91,6 +91,7 @@ def test_what_is_no_path_is_not_signed(path: str, config: str) -> None:
         (("--expires", "0"), "--expires", "expected 1 to 100y"),
         (("--expires", "soon"), "--expires", "90s, 15m"),
         (("--not-before", "-1"), "--not-before", "90s, 15m"),
+        (("--not-before", ""), "--not-before", "90s, 15m"),
         (("--url", "foo"), "--url", "http:// or https:// and a host"),
         (("--url", "https://x/?q"), "--url", "without '?' and '#'"),
         (("--url", "https://x/#"), "--url", "without '?' and '#'"),

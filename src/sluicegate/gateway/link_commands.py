@@ -47,7 +47,7 @@ _AUTH = click.option("--auth", "name", help="Name of the [auth.NAME]; needed if 
 @click.option("--prefix", is_flag=True, help="Allow everything below PATH, which ends with a slash.")
 @click.option(
     "--not-before",
-    callback=lambda ctx, param, value: value and read_duration(value),
+    callback=lambda ctx, param, value: read_duration(value),
     help=f"How long from now it is not valid yet: {DURATION}.",
 )
 @click.option("--network", help="The client's address must be in it, such as 192.0.2.0/24.")
