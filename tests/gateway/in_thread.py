@@ -1,5 +1,6 @@
 """The gateway's own server around any application, in a thread of the test, with what a test wants of it."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -94,6 +95,17 @@ def eventually(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def held_back(released: threading.Event) -> Any:
+    """The application `empty`, which answers no request before `released` is set."""
+
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        while scope["type"] == "http" and not released.is_set():
+            await asyncio.sleep(0.01)
+        await empty(scope, receive, send)
+
+    return waiting
 
 
 async def empty(scope: Any, receive: Any, send: Any) -> None:

@@ -22,6 +22,7 @@ from starlette.routing import Mount
 from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import load_config, parse_config
 from tests.delivery.raw_client import fetch
+from tests.files import write_files
 from tests.servers.asgi import ServerName, serve, serve_in_thread
 from tests.servers.process import ServerFailed
 
@@ -54,10 +55,8 @@ UUID = "123e4567-e89b-12d3-a456-426614174000"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("gateway")
-    for key in ("a.txt", "test/1/image.jpg", f"{UUID}/log", "healthz"):
-        path = place / "objects" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(CONTENT)
+    keys = ("a.txt", "test/1/image.jpg", f"{UUID}/log", "healthz")
+    write_files(place / "objects", dict.fromkeys(keys, CONTENT))
     return place
 
 

@@ -20,6 +20,7 @@ from sluicegate.http.active_content import SANDBOX
 from sluicegate.http.fields import GUARDED_CACHE_CONTROL
 from sluicegate.testing import FaultyOrigin, SlowClient
 from tests.delivery.raw_client import Answer, fetch
+from tests.files import write_files
 from tests.servers.asgi import serve_in_thread
 from tests.servers.oidc import oidc_provider
 
@@ -122,10 +123,8 @@ links = SignedLinks({"k1": SECRET})
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("guarded")
-    for key, content in {**{f"objects/{k}": v for k, v in OBJECTS.items()}, "secret/a.txt": b"no"}.items():
-        path = place / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    write_files(place / "objects", OBJECTS)
+    write_files(place, {"secret/a.txt": b"no"})
     return place
 
 

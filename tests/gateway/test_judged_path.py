@@ -11,6 +11,7 @@ from sluicegate.gateway.app import Gateway
 from sluicegate.gateway.config import parse_config
 from tests.access.forwarding import YES
 from tests.delivery.raw_client import fetch
+from tests.files import write_files
 from tests.servers.asgi import serve_in_thread
 from tests.sources.raw_origin import RawOrigin, raw_origin, served
 
@@ -85,10 +86,8 @@ auth = "public"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("judged")
-    for key in ("private/s.txt", "tasks/7.jpg", "tasks/8.jpg", f"by-id/{UUID_TEXT}"):
-        path = place / "objects" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(CONTENT)
+    keys = ("private/s.txt", "tasks/7.jpg", "tasks/8.jpg", f"by-id/{UUID_TEXT}")
+    write_files(place / "objects", dict.fromkeys(keys, CONTENT))
     return place
 
 

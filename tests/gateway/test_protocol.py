@@ -17,7 +17,7 @@ from sluicegate.gateway.protocol import (
     ProtocolLimits,
 )
 
-from .in_thread import Threaded, connections, empty, eventually, in_thread
+from .in_thread import Threaded, connections, empty, eventually, held_back, in_thread
 
 TIMEOUT = 1000.0
 """Nobody is late by the clock of a machine that is busy: what is late is so when a test says it."""
@@ -286,12 +286,7 @@ def test_heads_of_requests_that_wait_are_bounded_together() -> None:
 def test_requests_beyond_those_that_may_wait_are_asked_again() -> None:
     released = threading.Event()
 
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        while scope["type"] == "http" and not released.is_set():
-            await asyncio.sleep(0.01)
-        await empty(scope, receive, send)
-
-    with in_thread(slow) as server, server.connect() as client:
+    with in_thread(held_back(released)) as server, server.connect() as client:
         client.sendall(head() * 1000)
         eventually(lambda: any(one._is_deaf for one in connections(server)))
         released.set()

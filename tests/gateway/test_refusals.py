@@ -1,6 +1,5 @@
 """What the server itself refuses is counted and logged like every other answer."""
 
-import asyncio
 import json
 import socket
 import threading
@@ -9,7 +8,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,7 +19,7 @@ from sluicegate.gateway.protocol import Refusal
 from sluicegate.gateway.refusals import RefusalObserver
 from tests.servers.process import free_port
 
-from .in_thread import empty, eventually, in_thread
+from .in_thread import eventually, held_back, in_thread
 from .test_cli_serve import Served, serving
 
 CONFIG = """
@@ -150,12 +148,7 @@ def test_refusal_that_cuts_an_answer_has_no_line_beside_it() -> None:
     listener = Recorded()
     released = threading.Event()
 
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        while scope["type"] == "http" and not released.is_set():
-            await asyncio.sleep(0.01)
-        await empty(scope, receive, send)
-
-    with in_thread(slow) as server, server.connect() as client:
+    with in_thread(held_back(released)) as server, server.connect() as client:
         server.count.listener = listener
         client.sendall(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nno request\r\n\r\n")
         eventually(lambda: bool(listener.refusals))

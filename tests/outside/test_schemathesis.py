@@ -15,6 +15,7 @@ from sluicegate.access.link_claims import LinkClaims
 from sluicegate.access.links import SignedLinks
 from sluicegate.access.passwords import hash_password
 from sluicegate.testing import FaultyOrigin
+from tests.files import write_files
 from tests.gateway.test_cli_serve import Served, serving
 from tests.servers.process import ServerMissing, executable
 
@@ -129,10 +130,7 @@ limits = {{ requests = "20/minute" }}
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     tmp_path = tmp_path_factory.mktemp("schemathesis")
-    for key, content in OBJECTS.items():
-        path = tmp_path / "objects" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    write_files(tmp_path / "objects", OBJECTS)
     config = tmp_path / "sluicegate.toml"
     with FaultyOrigin() as origin:
         for key, content in OBJECTS.items():
